@@ -5,6 +5,15 @@
 
 pub mod code;
 pub mod hex;
+pub mod ids;
 pub mod keys;
+pub mod limits;
 pub mod permute;
+pub mod protocol;
+pub mod refusal;
+pub mod rules;
+pub mod time;
+pub mod token;
+pub mod wallet;
+pub mod wire;
 pub mod words;

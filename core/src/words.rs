@@ -44,6 +44,7 @@ struct Folded {
     length: usize,
 }
 
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const fn fold(word: &str) -> Folded {
     let bytes = word.as_bytes();
     let mut folded = Folded { classes: [0; LENGTH_MAX], length: bytes.len() };
@@ -55,6 +56,7 @@ const fn fold(word: &str) -> Folded {
     folded
 }
 
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const FOLDED: [Folded; WORDS.len()] = {
     let mut all = [Folded { classes: [0; LENGTH_MAX], length: 0 }; WORDS.len()];
     let mut at = 0;
@@ -66,6 +68,7 @@ const FOLDED: [Folded; WORDS.len()] = {
 };
 
 /// The classes of the 32 symbols.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const SYMBOL_CLASS: [u8; 32] = {
     let alphabet = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let mut classes = [0; 32];
@@ -78,6 +81,7 @@ const SYMBOL_CLASS: [u8; 32] = {
 };
 
 /// For each first class (by symbol), the words that may begin there: a bit for each word, in two halves.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const STARTS: [u128; 32] = {
     assert!(WORDS.len() <= 128);
     let mut starts = [0u128; 32];
@@ -96,6 +100,7 @@ const STARTS: [u128; 32] = {
 };
 
 /// The same for a word's second class: the two masks together leave few words to compare.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const SECONDS: [u128; 32] = {
     let mut seconds = [0u128; 32];
     let mut symbol = 0;

@@ -7,6 +7,7 @@ const REDUCTION: u8 = 0b0_0101;
 /// Order of the multiplicative group.
 pub(crate) const ORDER: usize = 31;
 
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const EXP: [u8; 64] = {
     let mut table = [0; 64];
     let mut value: u8 = 1;
@@ -19,6 +20,7 @@ const EXP: [u8; 64] = {
     table
 };
 
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
 const LOG: [u8; 32] = {
     let mut table = [0; 32];
     let mut power: u8 = 0;

@@ -19,6 +19,12 @@ pub use profile::{PARITY_SYMBOLS, Profile, SYMBOLS_MAX};
 pub use read::{CodeError, Reading, SCALARS_MAX};
 pub use typing::{Formatted, format};
 
+/// The character of a symbol's value (taken modulo 32).
+#[must_use]
+pub fn symbol(value: u8) -> u8 {
+    fields::letter(value)
+}
+
 /// Accepts a text that is a code exactly as it stands (after the lenient reading of case, separators and
 /// look-alikes). Anything that would need a correction is an error: correcting is [`suggest`]'s work, and a
 /// person's decision.

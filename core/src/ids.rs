@@ -1,0 +1,241 @@
+//! Names and ids: how a member is named inside, and ids that find their Member without a look-up table.
+
+use crate::keys::{MerchantId, hmac};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const MREF_BYTES: usize = 16;
+const RID_BYTES: usize = 26;
+const MAC_BYTES: usize = 8;
+
+/// A member inside the edge: no object name or stored row elsewhere carries a raw user id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Mref([u8; MREF_BYTES]);
+
+/// A redemption inside the edge: mref ‖ 80 bits of the idempotency scope's hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Rid([u8; RID_BYTES]);
+
+/// SHA-256 of a canonical parsed command: two bodies under one key are told apart by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Fingerprint([u8; 32]);
+
+macro_rules! bytes_as_hex {
+    ($name:ident, $length:expr) => {
+        impl $name {
+            /// From exactly its bytes.
+            #[must_use]
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self)
+            }
+
+            /// The bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $length] {
+                &self.0
+            }
+
+            /// Lower-case hexadecimal.
+            #[must_use]
+            pub fn to_hex(&self) -> String {
+                crate::hex::encode(&self.0)
+            }
+
+            /// From hexadecimal.
+            #[must_use]
+            pub fn from_hex(text: &str) -> Option<Self> {
+                crate::hex::decode(text).and_then(|bytes| Self::from_bytes(&bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.to_hex())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("expected hexadecimal"))
+            }
+        }
+    };
+}
+
+bytes_as_hex!(Mref, MREF_BYTES);
+bytes_as_hex!(Rid, RID_BYTES);
+bytes_as_hex!(Fingerprint, 32);
+
+/// SHA-256 over parts with their lengths, so that no two lists of parts collide.
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(length(part));
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+fn length(part: &[u8]) -> [u8; 8] {
+    u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes()
+}
+
+impl Fingerprint {
+    /// Of a canonical command.
+    #[must_use]
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Self(digest(parts))
+    }
+}
+
+impl Rid {
+    /// The redemption of one idempotency key in its scope: merchant and member (in mref), role, `sub`, route
+    /// with target, key.
+    #[must_use]
+    pub fn derive(mref: &Mref, role: &str, sub: &str, route: &str, key: &str) -> Self {
+        let hash = digest(&[role.as_bytes(), sub.as_bytes(), route.as_bytes(), key.as_bytes()]);
+        let mut bytes = [0; RID_BYTES];
+        for (slot, byte) in bytes.iter_mut().zip(mref.0.iter().chain(&hash)) {
+            *slot = *byte;
+        }
+        Self(bytes)
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn mref(&self) -> Mref {
+        let mut bytes = [0; MREF_BYTES];
+        for (slot, byte) in bytes.iter_mut().zip(&self.0) {
+            *slot = *byte;
+        }
+        Mref(bytes)
+    }
+}
+
+/// What an id names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdKind {
+    /// `rd_…`
+    Redemption,
+    /// `rw_…`, the n-th of its redemption.
+    Reward(u8),
+    /// `le_…`, the n-th row of its redemption.
+    Ledger(u8),
+}
+
+impl IdKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Redemption => "rd_",
+            Self::Reward(_) => "rw_",
+            Self::Ledger(_) => "le_",
+        }
+    }
+
+    const fn index(self) -> u8 {
+        match self {
+            Self::Redemption => 0,
+            Self::Reward(index) | Self::Ledger(index) => index,
+        }
+    }
+}
+
+/// Makes and reads ids. Its key is a secret of the deployment.
+#[derive(Clone)]
+pub struct IdKey(Vec<u8>);
+
+impl core::fmt::Debug for IdKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("IdKey(secret)")
+    }
+}
+
+impl IdKey {
+    /// A key of at least 32 bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() >= 32).then_some(Self(bytes))
+    }
+
+    /// First 16 bytes of HMAC(K_id, len‖merchant‖len‖sub).
+    #[must_use]
+    pub fn mref(&self, merchant: &MerchantId, sub: &str) -> Mref {
+        let merchant = merchant.as_str().as_bytes();
+        let sub = sub.as_bytes();
+        let full = hmac(&self.0, &[&length(merchant), merchant, &length(sub), sub]);
+        let mut bytes = [0; MREF_BYTES];
+        for (slot, byte) in bytes.iter_mut().zip(full) {
+            *slot = byte;
+        }
+        Mref(bytes)
+    }
+
+    fn mac(&self, kind: IdKind, merchant: &MerchantId, rid: &Rid) -> [u8; MAC_BYTES] {
+        let full = hmac(&self.0, &[kind.prefix().as_bytes(), &[kind.index()], &rid.0, merchant.as_str().as_bytes()]);
+        let mut mac = [0; MAC_BYTES];
+        for (slot, byte) in mac.iter_mut().zip(full) {
+            *slot = byte;
+        }
+        mac
+    }
+
+    /// The public id of a redemption or of something it made.
+    #[must_use]
+    pub fn id(&self, kind: IdKind, merchant: &MerchantId, rid: &Rid) -> String {
+        let mut bytes = vec![kind.index()];
+        bytes.extend(rid.0);
+        bytes.extend(self.mac(kind, merchant, rid));
+        format!("{}{}", kind.prefix(), Base64UrlUnpadded::encode_string(&bytes))
+    }
+
+    /// Reads a redemption's public id; `None` for anything that this merchant was not given.
+    #[must_use]
+    pub fn read_redemption(&self, merchant: &MerchantId, id: &str) -> Option<Rid> {
+        let kind = IdKind::Redemption;
+        let bytes = Base64UrlUnpadded::decode_vec(id.strip_prefix(kind.prefix())?).ok()?;
+        let (index, rest) = bytes.split_first()?;
+        let (rid, mac) = rest.split_at_checked(RID_BYTES)?;
+        let rid = Rid::from_bytes(rid)?;
+        let genuine = *index == 0 && bool::from(self.mac(kind, merchant, &rid).ct_eq(mac));
+        genuine.then_some(rid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back_for_their_merchant_only() {
+        let key = IdKey::new(vec![7; 32]).unwrap();
+        let (a, b) = (MerchantId::new("a").unwrap(), MerchantId::new("b").unwrap());
+        let rid = Rid::derive(&key.mref(&a, "ann"), "member", "ann", "POST /v1/redemptions", "k");
+        let id = key.id(IdKind::Redemption, &a, &rid);
+        assert_eq!(key.read_redemption(&a, &id), Some(rid));
+        assert_eq!(key.read_redemption(&b, &id), None);
+        assert_eq!(key.read_redemption(&a, &key.id(IdKind::Reward(0), &a, &rid)), None);
+        let mut bent = id.clone();
+        bent.replace_range(5..6, if &id[5..6] == "A" { "B" } else { "A" });
+        for bad in ["", "rd_", "rd_AAAA", "nonsense", &id[..id.len() - 1], &bent] {
+            assert_eq!(key.read_redemption(&a, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn scopes_do_not_collide() {
+        let key = IdKey::new(vec![7; 32]).unwrap();
+        let a = MerchantId::new("a").unwrap();
+        assert_ne!(key.mref(&a, "bc"), key.mref(&MerchantId::new("ab").unwrap(), "c"));
+        let mref = key.mref(&a, "ann");
+        let one = Rid::derive(&mref, "member", "ann", "r", "k1");
+        for (role, sub, route, k) in
+            [("membe", "rann", "r", "k1"), ("member", "ann", "rk", "1"), ("member", "ann", "r", "k2")]
+        {
+            assert_ne!(one, Rid::derive(&mref, role, sub, route, k));
+        }
+        assert_eq!(one.mref(), mref);
+    }
+}

@@ -1,0 +1,56 @@
+//! Every bound in one place. A number that a client can meet is documented in the HTTP API.
+
+/// Largest integer that JSON clients keep exactly: 2⁵³ − 1.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Most bytes in a request body (uploads have their own).
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Most characters in an idempotency key, an order, a name of a member.
+pub const KEY_CHARS_MAX: usize = 255;
+/// Most characters in a name shown to people.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Most entries in a list of attributes (tags, tiers, currencies …).
+pub const LIST_ENTRIES_MAX: usize = 100;
+/// Most characters in one attribute.
+pub const ATTRIBUTE_CHARS_MAX: usize = 64;
+/// Most rows in one page of a list.
+pub const PAGE_ROWS_MAX: u32 = 200;
+/// Rows in a page when the client does not say.
+pub const PAGE_ROWS_DEFAULT: u32 = 50;
+/// Most events in one answer of the long poll.
+pub const EVENTS_PER_ANSWER: u32 = 500;
+/// Events kept on a member's feed.
+pub const EVENTS_KEPT: u64 = 10_000;
+/// How long events are kept.
+pub const EVENTS_KEPT_MS: i64 = 90 * DAY_MS;
+/// Longest wait of a long poll, in seconds.
+pub const POLL_WAIT_MAX_S: u32 = 25;
+/// Wrong codes an account may enter in a day.
+pub const ATTEMPTS_PER_DAY: u32 = 10;
+/// A day.
+pub const DAY_MS: i64 = 86_400_000;
+/// How long a participant accepts a new intent after it was written.
+pub const INTENT_DEADLINE_MS: i64 = 10_000;
+/// Age at which a participant asks the Member what became of an intent.
+pub const INQUIRE_AFTER_MS: i64 = 10_000;
+/// Longest pause between two tries of the same thing inside the protocol.
+pub const BACKOFF_MAX_MS: i64 = 60_000;
+/// How long a client waits for the decision before a 202.
+pub const DECISION_WAIT_MS: i64 = 2_000;
+/// Most times one code of a unique campaign may be used.
+pub const USES_PER_CODE_MAX: u64 = 10_000;
+/// Most units of a reward in one redemption.
+pub const QUANTITY_MAX: u32 = 100;
+/// Seqs a mint reserves beyond what was asked: a share of the count, and a constant (code-format.md "Minting").
+pub const MINT_SPARE_DIVISOR: u64 = 25;
+/// See [`MINT_SPARE_DIVISOR`].
+pub const MINT_SPARE: u64 = 64;
+/// Refusals are kept for their idempotency key this long.
+pub const REFUSALS_KEPT_MS: i64 = 40 * DAY_MS;
+/// Answers of administrators' calls are kept for their idempotency key this long.
+pub const ANSWERS_KEPT_MS: i64 = 30 * DAY_MS;
+
+const _: () = {
+    assert!(INQUIRE_AFTER_MS >= INTENT_DEADLINE_MS, "an intent must be dead before its fate is asked");
+    assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
+    assert!(DECISION_WAIT_MS < INTENT_DEADLINE_MS);
+};

@@ -1,0 +1,333 @@
+//! Decisions of a Member: whether a request is new, and what a redemption does.
+//!
+//! Per rid: absent → [open] → decided, final. An open row is written only when a 2xx must leave before the
+//! decision (respond-async, two seconds gone, participant unreachable).
+
+use super::{Fate, Intent, PrepareAnswer, Prepared};
+use crate::ids::Fingerprint;
+use crate::limits::{DAY_MS, INTEGER_MAX};
+use crate::refusal::Refusal;
+use crate::time::Instant;
+use crate::wallet::{BalanceOverflow, Grant, Names, apply};
+use crate::wire::{
+    LedgerLine, LedgerRow, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove, RewardState, Wallet,
+};
+use serde_json::Value;
+
+/// What a Member knows of a rid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Absent,
+    /// Accepted, not decided, with this command.
+    Open(Fingerprint),
+    /// Decided, with this command.
+    Decided(Fingerprint),
+}
+
+/// What a Member does with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// Answer with the redemption as it stands now.
+    Replay,
+    /// The key belongs to another command.
+    KeyReused,
+    /// Refuse before the tag is looked at.
+    TooManyAttempts {
+        /// Seconds until a try is looked at again.
+        retry_after_s: u32,
+    },
+    /// Wrong tag: count the attempt in a commit of its own.
+    Unrecognised,
+    /// Ask the participants.
+    Proceed,
+}
+
+/// Wrong codes of this account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Within the last day.
+    pub in_window: u32,
+    /// The earliest of the last [`Attempts::allowed`] of them.
+    pub earliest: Option<Instant>,
+    /// How many a day may have.
+    pub allowed: u32,
+    /// A member with an earlier grant is never locked out.
+    pub has_grant: bool,
+}
+
+/// Step 2: idempotency before business rules, attempts before the tag.
+#[must_use]
+pub fn receive(known: Known, fp: &Fingerprint, attempts: &Attempts, tag_fits: bool, now: Instant) -> Receipt {
+    match known {
+        Known::Decided(first) | Known::Open(first) if first == *fp => return Receipt::Replay,
+        Known::Decided(_) | Known::Open(_) => return Receipt::KeyReused,
+        Known::Absent => {}
+    }
+    if let Some(retry_after_s) = locked_out(attempts, now) {
+        return Receipt::TooManyAttempts { retry_after_s };
+    }
+    if tag_fits { Receipt::Proceed } else { Receipt::Unrecognised }
+}
+
+/// Seconds until this account may try again; `None` when it may now.
+#[must_use]
+pub fn locked_out(attempts: &Attempts, now: Instant) -> Option<u32> {
+    if attempts.has_grant || attempts.in_window < attempts.allowed {
+        return None;
+    }
+    let free_at = attempts.earliest.map_or(now, |earliest| earliest.plus_ms(DAY_MS));
+    let wait_s = (free_at.0 - now.0).max(0) / 1_000 + 1;
+    Some(u32::try_from(wait_s).unwrap_or(u32::MAX))
+}
+
+/// What a Member reads before it decides.
+#[derive(Clone, Debug)]
+pub struct MemberView<'a> {
+    /// What it knows of the rid.
+    pub known: Known,
+    /// Its redemptions of this campaign so far.
+    pub member_uses: u64,
+    /// What it has.
+    pub wallet: &'a Wallet,
+    /// Number of the next ledger row.
+    pub next_ledger_row: u64,
+    /// When an open redemption was accepted.
+    pub opened_at: Option<Instant>,
+}
+
+/// What the participant is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Nothing was prepared.
+    None,
+    /// The use stays.
+    Settle,
+    /// Give the use back.
+    Abort,
+}
+
+/// Everything that one commit of the Member writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The decided redemption; absent where no record is left.
+    pub redemption: Option<Redemption>,
+    /// Its rewards.
+    pub rewards: Vec<Reward>,
+    /// Its ledger rows.
+    pub ledger: Vec<LedgerRow>,
+    /// The wallet after it, where it changed.
+    pub wallet: Option<Wallet>,
+    /// Redemptions of the campaign after it, where that changed.
+    pub member_uses: Option<u64>,
+    /// Count a wrong code.
+    pub attempt: bool,
+    /// The answer where it is a refusal.
+    pub refusal: Option<Refusal>,
+    /// Feed events: type and data.
+    pub events: Vec<(&'static str, Value)>,
+    /// What the participant is told.
+    pub settlement: Settlement,
+}
+
+/// What to do with a participant's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DecideStep {
+    /// Write this in one transaction, then answer.
+    Commit(Box<Decision>),
+    /// Decided before, for this command: answer as it stands. Tell the participant the use stays.
+    Replay,
+    /// Decided before for another command, or against: give back whatever was prepared.
+    Abort,
+    /// Ask the participant again with a fresh deadline.
+    Retry,
+}
+
+/// Step 5. The first decision on a rid is final.
+///
+/// # Errors
+/// [`BalanceOverflow`]: nothing is decided; the participant must be told to abort.
+pub fn decide(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    answer: &PrepareAnswer,
+    names: &Names<'_>,
+    now: Instant,
+) -> Result<DecideStep, BalanceOverflow> {
+    match view.known {
+        Known::Decided(fp) if fp == intent.fp => return Ok(DecideStep::Replay),
+        Known::Decided(_) => return Ok(DecideStep::Abort),
+        Known::Open(fp) if fp != intent.fp => return Ok(DecideStep::Abort),
+        Known::Open(_) | Known::Absent => {}
+    }
+    let decision = match answer {
+        PrepareAnswer::Late => return Ok(DecideStep::Retry),
+        PrepareAnswer::Refused { refusal } => refuse(view, intent, refusal.clone(), Settlement::None, names, now),
+        PrepareAnswer::Prepared(prepared) => {
+            // The limit whose scope is the member is held by the Member, in this very transaction.
+            if prepared.per_member.is_some_and(|limit| view.member_uses >= limit) {
+                refuse(view, intent, Refusal::MemberLimitReached, Settlement::Abort, names, now)
+            } else {
+                grant(view, intent, prepared, names, now)?
+            }
+        }
+    };
+    Ok(DecideStep::Commit(Box::new(decision)))
+}
+
+/// The redemption of an intent before anything is known.
+fn blank(
+    intent: &Intent,
+    status: RedemptionStatus,
+    names: &Names<'_>,
+    created_at: Instant,
+    now: Instant,
+) -> Redemption {
+    Redemption {
+        redemption_id: names.redemption(&intent.rid),
+        status,
+        kind: RedemptionKind::Code,
+        campaign: Some(intent.campaign),
+        reward_id: None,
+        quantity: 1,
+        ledger: vec![],
+        rewards: vec![],
+        refusal: None,
+        attempts: 1,
+        attempts_max: 10,
+        next_attempt_at: None,
+        last_error: None,
+        created_at,
+        updated_at: now,
+        by: (!intent.own).then(|| intent.actor.clone()),
+        order: intent.order.clone(),
+    }
+}
+
+/// An accepted redemption that a 2xx may name before it is decided. `tries` and `next_attempt_at` tell how
+/// the server drives it on; after a failed try it is `redeem_failed` until the next.
+#[must_use]
+pub fn open(
+    intent: &Intent,
+    tries: u32,
+    last_error: Option<&str>,
+    next_attempt_at: Option<Instant>,
+    names: &Names<'_>,
+    created_at: Instant,
+    now: Instant,
+) -> Redemption {
+    let status = if last_error.is_some() { RedemptionStatus::RedeemFailed } else { RedemptionStatus::Redeeming };
+    Redemption {
+        attempts: tries,
+        next_attempt_at,
+        last_error: last_error.map(str::to_owned),
+        ..blank(intent, status, names, created_at, now)
+    }
+}
+
+fn refuse(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    refusal: Refusal,
+    settlement: Settlement,
+    names: &Names<'_>,
+    now: Instant,
+) -> Decision {
+    let opened = view.opened_at.is_some();
+    // What a 2xx has named must end in a record, even where a plain answer would leave none.
+    let redemption = (refusal.leaves_record() || opened).then(|| Redemption {
+        refusal: Some(refusal.clone()),
+        ..blank(intent, RedemptionStatus::Refused, names, view.opened_at.unwrap_or(now), now)
+    });
+    let events = redemption.iter().filter_map(|redemption| event("redemption.updated", redemption)).collect();
+    Decision {
+        redemption,
+        rewards: vec![],
+        ledger: vec![],
+        wallet: None,
+        member_uses: None,
+        attempt: refusal == Refusal::CodeNotRecognised,
+        refusal: Some(refusal),
+        events,
+        settlement,
+    }
+}
+
+fn grant(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    prepared: &Prepared,
+    names: &Names<'_>,
+    now: Instant,
+) -> Result<Decision, BalanceOverflow> {
+    let Intent { rid, actor, .. } = intent;
+    let Prepared { reward, quantity, .. } = prepared;
+    let applied = Grant { reward, quantity: *quantity, rid, row: view.next_ledger_row, by: actor, at: now };
+    let (wallet, row) = apply(view.wallet, &applied, names)?;
+    let step = |from, to| RewardMove { from, to, at: now, actor: "system".to_owned() };
+    let given = Reward {
+        id: names.reward(rid, 0),
+        reward_id: reward.reward_id.clone(),
+        name: reward.name.clone(),
+        kind: reward.kind,
+        value: reward.value.clone(),
+        quantity: *quantity,
+        state: RewardState::Granted,
+        redemption_id: names.redemption(rid),
+        attempts: 1,
+        attempts_max: reward.attempts_max,
+        moves: vec![
+            step(None, RewardState::PendingActivation),
+            step(Some(RewardState::PendingActivation), RewardState::InProgress),
+            step(Some(RewardState::InProgress), RewardState::Granted),
+        ],
+    };
+    let redemption = Redemption {
+        reward_id: Some(reward.reward_id.clone()),
+        quantity: *quantity,
+        ledger: vec![LedgerLine {
+            ledger_id: row.ledger_id.clone(),
+            number: row.number.clone(),
+            quantity: row.quantity,
+        }],
+        rewards: vec![given.id.clone()],
+        attempts_max: reward.attempts_max,
+        ..blank(intent, RedemptionStatus::Granted, names, view.opened_at.unwrap_or(now), now)
+    };
+    let events =
+        [event("redemption.updated", &redemption), event("reward.updated", &given), event("wallet.updated", &wallet)];
+    Ok(Decision {
+        redemption: Some(redemption),
+        rewards: vec![given],
+        ledger: vec![row],
+        wallet: Some(wallet),
+        member_uses: Some(view.member_uses.saturating_add(1).min(INTEGER_MAX)),
+        attempt: false,
+        refusal: None,
+        events: events.into_iter().flatten().collect(),
+        settlement: Settlement::Settle,
+    })
+}
+
+fn event(kind: &'static str, data: &impl serde::Serialize) -> Option<(&'static str, Value)> {
+    serde_json::to_value(data).ok().map(|data| (kind, data))
+}
+
+/// Step 7: what became of a prepared intent. `Err` hands it to [`decide`] with the participant's promise: the
+/// Member has never heard of it, because the request died on the way back.
+///
+/// # Errors
+/// The intent has to be decided now.
+pub fn inquire(known: Known, granted: bool, rid_running: bool, fp: &Fingerprint) -> Result<Fate, Undecided> {
+    match known {
+        Known::Decided(first) if first == *fp && granted => Ok(Fate::Committed),
+        Known::Decided(_) => Ok(Fate::Aborted),
+        Known::Open(first) if first != *fp => Ok(Fate::Aborted),
+        Known::Open(_) | Known::Absent if rid_running => Ok(Fate::Running),
+        Known::Open(_) | Known::Absent => Err(Undecided),
+    }
+}
+
+/// See [`inquire`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided;

@@ -1,0 +1,114 @@
+//! One redemption between its participants: participants prepare, the Member decides.
+//!
+//! ```text
+//! W worker, M Member, P participant (CodeShard). Every message carries {v, rid, fp}.
+//! 1 W reads the code, verifies the tag, finds seq           → M
+//! 2 M `receive`: replay, reused key, attempts, wrong tag, or go on
+//! 3 M → P  intent
+//! 4 P `prepare`: rules in precedence order; use row + pending row, one commit
+//! 5 M `decide`: redemption, rewards, wallet, ledger, events, one commit; then the answer, then the sockets
+//! 6 M → P  settle, or abort where it was prepared and then refused
+//! 7 P's alarm asks what became of a pending intent: M `inquire`
+//! 8 M's alarm drives what was accepted before it was decided
+//! ```
+//!
+//! Everything here is plain: state in, decision out. `edge` and the simulator run these same functions; the
+//! Recorder of the full protocol will take over step 6 from the Member.
+
+pub mod member;
+pub mod shard;
+
+use crate::ids::{Fingerprint, Rid};
+use crate::refusal::Refusal;
+use crate::rules::Facts;
+use crate::time::Instant;
+use crate::wire::RewardDefinition;
+use serde::{Deserialize, Serialize};
+
+/// Version of the messages between objects; mixed versions meet during a roll-out.
+pub const MESSAGE_VERSION: u8 = 1;
+
+/// What a member asked for, with everything that decides frozen in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Message version.
+    pub v: u8,
+    /// Redemption.
+    pub rid: Rid,
+    /// Command.
+    pub fp: Fingerprint,
+    /// Campaign number.
+    pub campaign: u16,
+    /// What the rules read.
+    pub facts: Facts,
+    /// Order given with the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// Who acts, as written in the ledger.
+    pub actor: String,
+    /// Whether the actor is the member.
+    pub own: bool,
+    /// Until when a participant may take this as new.
+    pub deadline: Instant,
+}
+
+/// What a participant promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The reward in the version that counts for this redemption.
+    pub reward: RewardDefinition,
+    /// Units.
+    pub quantity: u32,
+    /// The campaign's limit for one member, checked again by the Member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_member: Option<u64>,
+}
+
+/// A participant's answer to an intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum PrepareAnswer {
+    /// The use is kept for this redemption until the Member decides.
+    Prepared(Prepared),
+    /// A rule refuses.
+    Refused {
+        /// Which.
+        refusal: Refusal,
+    },
+    /// The intent was older than its deadline; nothing was kept.
+    Late,
+}
+
+/// A Member's answer to a participant that asks what became of an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Decided for it: the use stays.
+    Committed,
+    /// Decided against it, or for another command: give the use back.
+    Aborted,
+    /// Not decided yet: ask later.
+    Running,
+}
+
+/// Pause before the next try: doubling from a second up to the longest, with full jitter over its upper half.
+/// `random` is any number.
+#[must_use]
+pub fn backoff_ms(tries: u32, random: u32) -> i64 {
+    let longest = (1_000i64 << tries.min(6)).min(crate::limits::BACKOFF_MAX_MS);
+    longest / 2 + i64::from(random) % (longest / 2 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_a_minute() {
+        for (tries, low, high) in [(0, 500, 1_000), (3, 4_000, 8_000), (6, 30_000, 60_000), (99, 30_000, 60_000)] {
+            for random in [0, 1, 77_777, u32::MAX] {
+                assert!((low..=high).contains(&backoff_ms(tries, random)));
+            }
+        }
+    }
+}

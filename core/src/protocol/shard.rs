@@ -1,0 +1,79 @@
+//! Decisions of a CodeShard: which uses are taken, and by which redemption.
+//!
+//! Per (rid, fp): absent → prepared (use row and pending row) → committed (use row) | absent (abort).
+//! A prepared use counts as used in every answer.
+
+use super::{Fate, Intent, PrepareAnswer, Prepared};
+use crate::ids::Rid;
+use crate::refusal::Refusal;
+use crate::rules::{Rules, Usage, evaluate, recognised};
+use crate::time::Instant;
+
+/// What a shard reads before it answers an intent.
+#[derive(Clone, Debug)]
+pub struct ShardView<'a> {
+    /// The campaign's rules; none for a campaign that does not exist.
+    pub rules: Option<&'a Rules>,
+    /// The pending row of this very (rid, fp).
+    pub pending: Option<Prepared>,
+    /// Whether this rid already uses this code.
+    pub used_by_rid: bool,
+    /// Uses so far.
+    pub usage: Usage,
+}
+
+/// What a shard does with an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrepareStep {
+    /// Answer; nothing changes.
+    Answer(PrepareAnswer),
+    /// Write the use row and the pending row, count the use, arm the alarm; then answer.
+    Consume(Prepared),
+}
+
+/// Step 4. A known (rid, fp) gets the same answer, whatever the rules say now.
+#[must_use]
+pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: impl Fn(&Rid) -> String) -> PrepareStep {
+    if let Some(prepared) = &view.pending {
+        return PrepareStep::Answer(PrepareAnswer::Prepared(prepared.clone()));
+    }
+    let refused = |refusal| PrepareStep::Answer(PrepareAnswer::Refused { refusal });
+    let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), &intent.facts)) else {
+        return refused(Refusal::CodeNotRecognised);
+    };
+    let prepared = Prepared { reward: rules.reward.clone(), quantity: rules.quantity, per_member: rules.per_member };
+    if view.used_by_rid {
+        // Settled already: a late duplicate of the message. The Member has decided and will not ask again.
+        return PrepareStep::Answer(PrepareAnswer::Prepared(prepared));
+    }
+    if intent.deadline < now {
+        return PrepareStep::Answer(PrepareAnswer::Late);
+    }
+    let verdicts = evaluate(rules, &intent.facts, &view.usage, earlier);
+    match verdicts.into_iter().find_map(|(_, refusal)| refusal) {
+        Some(refusal) => refused(refusal),
+        None => PrepareStep::Consume(prepared),
+    }
+}
+
+/// What happens to a pending row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PendingStep {
+    /// Drop the pending row; the use stays.
+    Commit,
+    /// Drop the pending row and the use.
+    GiveBack,
+    /// Leave it and ask again later.
+    Keep,
+}
+
+/// What a shard does with the Member's answer about a pending row. A row that is gone is left alone: settled
+/// uses are given back by an explicit undo only, never by a late abort.
+#[must_use]
+pub const fn settle(pending: bool, fate: Fate) -> PendingStep {
+    match (pending, fate) {
+        (true, Fate::Committed) => PendingStep::Commit,
+        (true, Fate::Aborted) => PendingStep::GiveBack,
+        (true, Fate::Running) | (false, _) => PendingStep::Keep,
+    }
+}

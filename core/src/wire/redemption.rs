@@ -1,0 +1,218 @@
+//! Redemptions and previews.
+
+use crate::refusal::Refusal;
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /v1/redemptions`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedeemBody {
+    /// Code as typed or scanned.
+    pub code: String,
+    /// ISO 4217, where the campaign restricts currencies.
+    pub currency: Option<String>,
+    /// Order this belongs to, shown in history.
+    pub order: Option<String>,
+    /// For `service` tokens: whose redemption it is.
+    pub member_id: Option<String>,
+}
+
+/// Body of `POST /v1/codes/{code}/redemptions`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedeemPathBody {
+    /// See [`RedeemBody::currency`].
+    pub currency: Option<String>,
+    /// See [`RedeemBody::order`].
+    pub order: Option<String>,
+    /// See [`RedeemBody::member_id`].
+    pub member_id: Option<String>,
+}
+
+/// Where a redemption stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum RedemptionStatus {
+    /// Accepted, not decided yet.
+    Redeeming,
+    /// A participant could not be reached; tried again by itself.
+    RedeemFailed,
+    /// Decided against, with a reason.
+    Refused,
+    /// The use is consumed, durably, once.
+    Redeemed,
+    /// Rewards are being applied.
+    Granting,
+    /// Every reward is applied or rests for the player.
+    Granted,
+}
+
+impl RedemptionStatus {
+    /// snake_case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redeeming => "redeeming",
+            Self::RedeemFailed => "redeem_failed",
+            Self::Refused => "refused",
+            Self::Redeemed => "redeemed",
+            Self::Granting => "granting",
+            Self::Granted => "granted",
+        }
+    }
+}
+
+/// What was turned into rewards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum RedemptionKind {
+    /// A code.
+    Code,
+}
+
+/// A redemption's ledger row in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct LedgerLine {
+    /// Opaque.
+    pub ledger_id: String,
+    /// Short and readable, for receipts.
+    pub number: String,
+    /// Units.
+    pub quantity: u32,
+}
+
+/// One member's request to turn a code into rewards: the claim record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct Redemption {
+    /// Opaque; also the event id.
+    pub redemption_id: String,
+    /// Where it stands.
+    pub status: RedemptionStatus,
+    /// What was redeemed.
+    pub kind: RedemptionKind,
+    /// Campaign number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<u16>,
+    /// Reward definition; known once decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_id: Option<String>,
+    /// Units.
+    pub quantity: u32,
+    /// Ledger rows it made.
+    pub ledger: Vec<LedgerLine>,
+    /// Rewards it made.
+    pub rewards: Vec<String>,
+    /// Why not, when refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// Tries so far to reach a decision or a grant.
+    pub attempts: u32,
+    /// Most tries.
+    pub attempts_max: u32,
+    /// When the server tries again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub next_attempt_at: Option<Instant>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When the request came.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub created_at: Instant,
+    /// When it last moved.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub updated_at: Instant,
+    /// Actor, when not the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Order given with the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+}
+
+/// What a redemption would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Verdict {
+    /// It would be redeemed.
+    Redeem,
+    /// It would be refused.
+    Refuse,
+}
+
+/// One rule of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct PreviewRule {
+    /// Code of the refusal that it would give.
+    pub rule: String,
+    /// Whether it passes.
+    pub passed: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The reward that a code would give.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct PreviewReward {
+    /// Shown to people.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: super::RewardType,
+    /// Value by type.
+    pub value: super::RewardValue,
+}
+
+/// The campaign a code belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct PreviewCampaign {
+    /// Shown to people.
+    pub name: String,
+    /// First instant after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub ends_at: Option<Instant>,
+}
+
+/// Answer of `POST /v1/codes/preview`; nothing was consumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct Preview {
+    /// What redeeming would do now.
+    pub would: Verdict,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// What it gives.
+    pub reward: PreviewReward,
+    /// Which campaign.
+    pub campaign: PreviewCampaign,
+    /// Every rule in order of precedence.
+    pub rules: Vec<PreviewRule>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct Page<T> {
+    /// Rows.
+    pub items: Vec<T>,
+    /// Give this as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
