@@ -5,6 +5,8 @@
 
 use crate::code::{Fields, Profile, WellFormedCode};
 use crate::permute::{Permutation, PermutationTable};
+use crate::short_mac::ShortMac;
+use crate::words::contains_offensive_after;
 use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -236,7 +238,7 @@ pub struct CampaignKeys {
     profile: Profile,
     epoch: u8,
     campaign: u16,
-    tag: HmacSha256,
+    tag: ShortMac,
     permutation: Permutation,
 }
 
@@ -276,7 +278,7 @@ impl CampaignKeys {
             key
         };
         let permutation = Permutation::new(&key(b"permute"), profile.serial_bits());
-        Ok(Self { profile, epoch, campaign, tag: hmac_key(&key(b"tag")), permutation })
+        Ok(Self { profile, epoch, campaign, tag: ShortMac::new(&key(b"tag")), permutation })
     }
 
     /// The profile these keys are for.
@@ -289,11 +291,8 @@ impl CampaignKeys {
     fn tag_of(&self, header: u8, serial: u32) -> u64 {
         let [c0, c1] = self.campaign.to_be_bytes();
         let [s0, s1, s2, s3] = serial.to_be_bytes();
-        let mut mac = self.tag.clone();
-        mac.update(&[FORMAT, header, c0, c1, s0, s1, s2, s3]);
-        let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let [a, b, c, d, e, f, g, h, ..] = full;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> (64 - self.profile.tag_bits())
+        let [first, second, ..] = self.tag.compute(&[FORMAT, header, c0, c1, s0, s1, s2, s3]);
+        (u64::from(first) << 32 | u64::from(second)) >> (64 - self.profile.tag_bits())
     }
 
     /// Verifies the tag alone, in constant time over its whole fixed width. Profile, epoch and campaign must be
@@ -331,18 +330,88 @@ impl CampaignKeys {
 
     /// Mints `count` codes from seq `from` on, skipping those whose text holds an offensive word. Ends early
     /// only at the end of the serial space. The permutation is tabulated once, so each code costs one HMAC.
-    pub fn mint_codes(&self, from: u32, count: u32) -> impl Iterator<Item = Minted> + '_ {
+    #[must_use]
+    pub fn mint_codes(&self, from: u32, count: u32) -> MintCodes<'_> {
         let table = PermutationTable::new(&self.permutation);
-        (from..self.profile.serial_space())
-            .filter_map(move |seq| self.code_of(table.permute(seq)).map(|code| Minted { seq, code }))
-            .filter(|minted| !crate::words::contains_offensive(minted.code.symbols()))
-            .take(usize::try_from(count).unwrap_or(usize::MAX))
+        MintCodes { keys: self, table, next: from, left: count, serials: [0; SERIALS_AT_ONCE], filled: 0, used: 0 }
+    }
+
+    /// The permutation of this campaign's seqs, to tabulate it.
+    #[must_use]
+    pub const fn permutation(&self) -> &Permutation {
+        &self.permutation
+    }
+
+    /// The code of a seq by a table of this campaign's permutation; `None` past the serial space, and for seqs
+    /// that are skipped because their text holds an offensive word.
+    #[must_use]
+    pub fn mint_by(&self, table: &PermutationTable, seq: u32) -> Option<WellFormedCode> {
+        (seq < self.profile.serial_space()).then(|| self.clean_code_of(table.permute(seq))).flatten()
+    }
+
+    /// The code of a serial, unless its text holds an offensive word.
+    fn clean_code_of(&self, serial: u32) -> Option<WellFormedCode> {
+        let code = self.code_of(serial)?;
+        (!contains_offensive_after(self.profile.fixed_symbols(), code.symbols())).then_some(code)
     }
 
     /// The serial of a seq, within the serial space.
     #[must_use]
     pub fn serial_of(&self, seq: u32) -> Option<u32> {
         (seq < self.profile.serial_space()).then(|| self.permutation.permute(seq))
+    }
+}
+
+/// Serials that are looked up together when minting in bulk.
+const SERIALS_AT_ONCE: usize = 64;
+
+/// The codes of [`CampaignKeys::mint_codes`], made one by one as they are asked for.
+pub struct MintCodes<'a> {
+    keys: &'a CampaignKeys,
+    table: PermutationTable,
+    /// The next seq.
+    next: u32,
+    /// Codes still to make.
+    left: u32,
+    /// Serials of the seqs around `next`; those before `used` are done, those from `filled` on are no serials.
+    serials: [u32; SERIALS_AT_ONCE],
+    filled: usize,
+    used: usize,
+}
+
+impl MintCodes<'_> {
+    /// Looks the next serials up; `None` at the end of the serial space.
+    fn refill(&mut self) -> Option<()> {
+        let seqs = self.next..self.keys.profile.serial_space();
+        self.filled = seqs.len().min(SERIALS_AT_ONCE);
+        let serials = self.serials.get_mut(..self.filled).filter(|serials| !serials.is_empty())?;
+        for (serial, seq) in serials.iter_mut().zip(seqs) {
+            *serial = seq;
+        }
+        self.table.permute_all(serials);
+        self.used = 0;
+        Some(())
+    }
+}
+
+impl Iterator for MintCodes<'_> {
+    type Item = Minted;
+
+    fn next(&mut self) -> Option<Minted> {
+        while self.left > 0 {
+            if self.used == self.filled {
+                self.refill()?;
+            }
+            let serial = self.serials.get(self.used).copied()?;
+            let seq = self.next;
+            self.used += 1;
+            self.next += 1;
+            if let Some(code) = self.keys.clean_code_of(serial) {
+                self.left -= 1;
+                return Some(Minted { seq, code });
+            }
+        }
+        None
     }
 }
 

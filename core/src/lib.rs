@@ -12,6 +12,7 @@ pub mod permute;
 pub mod protocol;
 pub mod refusal;
 pub mod rules;
+mod short_mac;
 pub mod time;
 pub mod token;
 pub mod wallet;

@@ -1,1 +1,122 @@
-//! The Worker and its Durable Objects.
+//! Counterfoil's Worker and its Durable Objects: read, ask core, write in one commit, answer.
+//!
+//! The Worker (this file, [`routes`], [`redeem`], [`administer`]) holds no state. Each object serialises one
+//! kind of thing; see `core/ARCHITECTURE.md`.
+
+#![allow(unsafe_code, missing_docs, reason = "generated glue of wasm-bindgen and workers-rs")]
+
+mod administer;
+mod answer;
+mod calls;
+mod campaign;
+mod config;
+#[cfg(feature = "dev")]
+mod dev_token;
+mod due;
+mod inbound;
+mod member;
+mod member_drive;
+mod member_feed;
+mod member_store;
+mod merchant;
+mod mint;
+mod once;
+mod platform;
+mod redeem;
+mod routes;
+mod shard;
+mod shard_store;
+mod sql;
+
+pub use campaign::Campaign;
+pub use member::Member;
+pub use merchant::Merchant;
+pub use shard::CodeShard;
+
+use answer::{Answer, HOLD_HEADER};
+use config::Config;
+use counterfoil_core::time::Instant;
+use platform::{Fault, now};
+use std::time::Duration;
+use worker::{Context, Delay, Env, Headers, Request, Response, event};
+
+/// Unrecognised codes are answered no sooner than this after arrival …
+const HOLD_MS: i64 = 60;
+/// … or on the next of these steps, so that the time says nothing about the reason.
+const HOLD_STEP_MS: i64 = 20;
+/// Headers that a browser page may read.
+const EXPOSED: &str = "Location, ETag, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, \
+     Preference-Applied, Counterfoil-Batch, Counterfoil-Remaining, Counterfoil-Odds";
+/// Headers that a browser page may send.
+const ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer";
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let arrived = now();
+    let origin = request.headers().get("Origin").ok().flatten();
+    let upgrade = request.headers().get("Upgrade").ok().flatten().is_some();
+    let config = match Config::of(&env) {
+        Ok(config) => config,
+        Err(fault) => return finish(Answer::fault(&fault, "configuration").into_response()),
+    };
+    let origin = origin.filter(|origin| config.allows_origin(origin));
+    if request.method() == worker::Method::Options {
+        return finish(preflight(origin.as_deref()));
+    }
+    let response = match routes::route(request, &env, &config).await {
+        Ok(response) => Ok(response),
+        Err(fault) => Answer::fault(&fault, "worker").into_response(),
+    };
+    if upgrade && response.as_ref().is_ok_and(|response| response.status_code() == 101) {
+        return finish(response);
+    }
+    finish(match response {
+        Ok(response) => seal(response, origin.as_deref(), arrived).await,
+        Err(fault) => Err(fault),
+    })
+}
+
+fn finish(response: Result<Response, Fault>) -> worker::Result<Response> {
+    response.map_err(|fault| worker::Error::RustError(fault.0))
+}
+
+/// Common headers, and the hold of unrecognised codes.
+async fn seal(response: Response, origin: Option<&str>, arrived: Instant) -> Result<Response, Fault> {
+    let headers = Headers::new();
+    let mut held = false;
+    for (name, value) in response.headers().entries() {
+        if name == HOLD_HEADER {
+            held = true;
+        } else {
+            headers.append(&name, &value)?;
+        }
+    }
+    if held {
+        let spent = now().0 - arrived.0;
+        let until = HOLD_MS.max((spent + HOLD_STEP_MS - 1) / HOLD_STEP_MS * HOLD_STEP_MS);
+        Delay::from(Duration::from_millis(u64::try_from(until - spent).unwrap_or_default())).await;
+    }
+    headers.set("X-Content-Type-Options", "nosniff")?;
+    headers.set("Referrer-Policy", "no-referrer")?;
+    if headers.get("Cache-Control")?.is_none() {
+        headers.set("Cache-Control", "no-store")?;
+    }
+    headers.append("Vary", "Origin")?;
+    if let Some(origin) = origin {
+        headers.set("Access-Control-Allow-Origin", origin)?;
+        headers.set("Access-Control-Expose-Headers", EXPOSED)?;
+    }
+    Ok(response.with_headers(headers))
+}
+
+fn preflight(origin: Option<&str>) -> Result<Response, Fault> {
+    let mut answer = Answer::empty(204).header("Vary", "Origin");
+    if let Some(origin) = origin {
+        answer = answer
+            .header("Access-Control-Allow-Origin", origin)
+            .header("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS")
+            .header("Access-Control-Allow-Headers", ALLOWED)
+            .header("Access-Control-Max-Age", "86400");
+    }
+    answer.into_response()
+}

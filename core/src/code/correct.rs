@@ -5,10 +5,11 @@
 //! the three syndromes with the logarithm tables of GF(32), so the cost is bounded and small.
 
 use super::fields::WellFormedCode;
-use super::gf32::{ORDER, alpha, div, log_alpha, mul};
-use super::parity::{difference, syndromes};
+use super::gf32::{ORDER, alpha, div, mul};
+use super::parity::syndromes;
 use super::profile::{Profile, SYMBOLS_MAX};
 use super::read::{ERASURE, Reading};
+use super::word::Word;
 
 /// Whether the person is still typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ pub fn suggest(text: &str, mode: Mode) -> Option<Suggestion> {
         if erasures > 0 {
             return correct_erasures(profile, symbols, erasures);
         }
-        return correct_same_length(profile, symbols);
+        return correct_same_length(Word::new(profile, symbols));
     }
     if erasures > 0 {
         return None;
@@ -133,70 +134,29 @@ pub fn suggest(text: &str, mode: Mode) -> Option<Suggestion> {
 }
 
 /// Position of the first wrong symbol of a text of right length, where a correction says so.
-pub(crate) fn first_wrong(profile: Profile, reading: &Reading) -> Option<usize> {
-    correct_same_length(profile, reading.symbols()).and_then(|suggestion| suggestion.changed.iter().next())
+pub(super) fn first_wrong(word: Word) -> Option<usize> {
+    correct_same_length(word).and_then(|suggestion| suggestion.changed.iter().next())
 }
 
-/// A word under repair.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Word {
-    profile: Profile,
-    symbols: [u8; SYMBOLS_MAX],
+/// The syndromes of a word.
+fn syndromes_of(word: Word) -> [u8; 3] {
+    syndromes(word.difference())
 }
 
-impl Word {
-    /// Takes the first symbols that fit; unreadable ones as 0.
-    fn new(profile: Profile, symbols: impl Iterator<Item = u8>) -> Self {
-        let mut word = Self { profile, symbols: [0; SYMBOLS_MAX] };
-        for (slot, symbol) in word.symbols.iter_mut().zip(symbols.take(profile.symbols())) {
-            *slot = if symbol == ERASURE { 0 } else { symbol };
-        }
-        word
+/// The code that a word is, if parity, header and reserved bit are legal.
+fn code_of(word: Word) -> Option<WellFormedCode> {
+    if word.difference() != 0 {
+        return None;
     }
+    WellFormedCode::from_valid_word(word).ok()
+}
 
-    fn as_slice(&self) -> &[u8] {
-        self.symbols.get(..self.profile.symbols()).unwrap_or_default()
-    }
-
-    fn at(&self, position: usize) -> u8 {
-        self.symbols.get(position).copied().unwrap_or_default()
-    }
-
-    fn add(&mut self, position: usize, value: u8) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot ^= value;
-        }
-    }
-
-    fn syndromes(&self) -> [u8; 3] {
-        syndromes(difference(self.profile, self.as_slice()))
-    }
-
-    /// The code, if parity, header and reserved bit are legal.
-    fn code(&self) -> Option<WellFormedCode> {
-        if difference(self.profile, self.as_slice()) != 0 {
-            return None;
-        }
-        WellFormedCode::from_valid_word(self.profile, self.as_slice()).ok()
-    }
-
-    /// α to the degree of this position: the locator of an error there.
-    const fn locator(&self, position: usize) -> u8 {
-        alpha(self.profile.symbols() - 1 - position)
-    }
-
-    /// The position whose locator is `locator`.
-    fn position(&self, locator: u8) -> Option<usize> {
-        log_alpha(locator).and_then(|degree| (self.profile.symbols() - 1).checked_sub(degree))
-    }
-
-    /// A suggestion for this word, with what differs from `typed` marked.
-    fn suggestion(&self, typed: &[u8], correction: Correction, unverified: bool) -> Option<Suggestion> {
-        let code = self.code()?;
-        let differing = code.symbols().iter().zip(typed).enumerate().filter(|(_, (a, b))| a != b);
-        let changed = Changed(differing.fold(0, |set, (position, _)| set | 1 << position));
-        Some(Suggestion { code, correction, changed, unverified })
-    }
+/// A suggestion for the repaired word, with what differs from the symbols as typed marked.
+fn suggestion(fixed: Word, typed: &[u8], correction: Correction, unverified: bool) -> Option<Suggestion> {
+    let code = code_of(fixed)?;
+    let differing = code.symbols().iter().zip(typed).enumerate().filter(|(_, (a, b))| a != b);
+    let changed = Changed(differing.fold(0, |set, (position, _)| set | 1 << position));
+    Some(Suggestion { code, correction, changed, unverified })
 }
 
 /// Solves Sⱼ = e·Xʲ for one error value and locator.
@@ -206,29 +166,27 @@ fn one_location(s: [u8; 3]) -> Option<(u8, u8)> {
     (mul(s2, locator) == s3).then(|| div(s1, locator).map(|value| (value, locator))).flatten()
 }
 
-fn correct_same_length(profile: Profile, symbols: &[u8]) -> Option<Suggestion> {
-    let word = Word::new(profile, symbols.iter().copied());
-    let s = word.syndromes();
+fn correct_same_length(word: Word) -> Option<Suggestion> {
+    let s = syndromes_of(word);
     if s == [0; 3] {
         return None;
     }
-    single(&word, s)
-        .and_then(|fixed| fixed.suggestion(symbols, Correction::Single, false))
-        .or_else(|| pair(&word, s, 1).and_then(|fixed| fixed.suggestion(symbols, Correction::Pair, false)))
-        .or_else(|| pair(&word, s, 2).and_then(|fixed| fixed.suggestion(symbols, Correction::Pair, false)))
-        .or_else(|| correct_group_swap(&word))
+    let typed = word.symbols();
+    single(word, s)
+        .and_then(|fixed| suggestion(fixed, &typed, Correction::Single, false))
+        .or_else(|| pair(word, s, 1).and_then(|fixed| suggestion(fixed, &typed, Correction::Pair, false)))
+        .or_else(|| pair(word, s, 2).and_then(|fixed| suggestion(fixed, &typed, Correction::Pair, false)))
+        .or_else(|| correct_group_swap(word))
 }
 
-fn single(word: &Word, s: [u8; 3]) -> Option<Word> {
+fn single(word: Word, s: [u8; 3]) -> Option<Word> {
     let (value, locator) = one_location(s)?;
-    let mut fixed = *word;
-    fixed.add(word.position(locator)?, value);
-    Some(fixed)
+    Some(word.plus(word.position(locator)?, value))
 }
 
 /// Two equal errors δ at positions i and i+step: Sⱼ = δ·αʲᵈ·(1 + αʲˢᵗᵉᵖ) with d the lower degree, so dividing
 /// by the bracket leaves the one-location problem.
-fn pair(word: &Word, s: [u8; 3], step: usize) -> Option<Word> {
+fn pair(word: Word, s: [u8; 3], step: usize) -> Option<Word> {
     let [s1, s2, s3] = s;
     let bracket = |j: usize| 1 ^ alpha(j * step % ORDER);
     let reduced = [div(s1, bracket(1))?, div(s2, bracket(2))?, div(s3, bracket(3))?];
@@ -240,10 +198,7 @@ fn pair(word: &Word, s: [u8; 3], step: usize) -> Option<Word> {
     if typed != delta && typed != 0 {
         return None;
     }
-    let mut fixed = *word;
-    fixed.add(earlier, delta);
-    fixed.add(later, delta);
-    Some(fixed)
+    Some(word.plus(earlier, delta).plus(later, delta))
 }
 
 /// Keeps a solution only while it is the only one.
@@ -270,18 +225,23 @@ impl Only {
 
 fn correct_omission(profile: Profile, symbols: &[u8]) -> Option<Suggestion> {
     let mut only = Only::new();
+    let mut widened = [0; SYMBOLS_MAX];
+    let widened = widened.get_mut(..profile.symbols())?;
+    // The gap moves from the front to the back: with each step one symbol comes before it.
+    widened.get_mut(1..)?.copy_from_slice(symbols);
     for gap in 0..profile.symbols() {
-        let (before, after) = symbols.split_at_checked(gap)?;
-        let mut word = Word::new(profile, before.iter().copied().chain([0]).chain(after.iter().copied()));
-        let s = word.syndromes();
-        // The missing symbol may itself be 0; otherwise the one error must stand exactly in the gap.
-        if s != [0; 3] {
-            match one_location(s) {
-                Some((value, locator)) if locator == word.locator(gap) => word.add(gap, value),
-                _ => continue,
-            }
+        if gap > 0 {
+            widened.swap(gap - 1, gap);
         }
-        only.offer(word.code().map(|code| Suggestion {
+        let word = Word::new(profile, widened);
+        let s = syndromes_of(word);
+        // The missing symbol may itself be 0; otherwise the one error must stand exactly in the gap.
+        let fixed = match one_location(s) {
+            _ if s == [0; 3] => word,
+            Some((value, locator)) if locator == word.locator(gap) => word.plus(gap, value),
+            _ => continue,
+        };
+        only.offer(code_of(fixed).map(|code| Suggestion {
             code,
             correction: Correction::Omission,
             changed: Changed(1 << gap),
@@ -293,9 +253,16 @@ fn correct_omission(profile: Profile, symbols: &[u8]) -> Option<Suggestion> {
 
 fn correct_insertion(profile: Profile, symbols: &[u8]) -> Option<Suggestion> {
     let mut only = Only::new();
-    for extra in 0..symbols.len() {
-        let kept = symbols.iter().enumerate().filter(|(index, _)| *index != extra).map(|(_, symbol)| *symbol);
-        only.offer(Word::new(profile, kept).code().map(|code| Suggestion {
+    let mut narrowed = [0; SYMBOLS_MAX];
+    let narrowed = narrowed.get_mut(..profile.symbols())?;
+    // The symbol left out moves from the front to the back: with each step one more is kept before it.
+    narrowed.copy_from_slice(symbols.get(1..)?);
+    for (extra, kept) in symbols.iter().enumerate() {
+        let word = Word::new(profile, narrowed);
+        if let Some(slot) = narrowed.get_mut(extra) {
+            *slot = *kept;
+        }
+        only.offer(code_of(word).map(|code| Suggestion {
             code,
             correction: Correction::Insertion,
             changed: Changed(1 << extra.min(profile.symbols() - 1)),
@@ -305,24 +272,26 @@ fn correct_insertion(profile: Profile, symbols: &[u8]) -> Option<Suggestion> {
     only.take()
 }
 
-fn correct_group_swap(word: &Word) -> Option<Suggestion> {
-    let group = word.profile.group();
-    let groups = word.profile.symbols() / group;
+fn correct_group_swap(word: Word) -> Option<Suggestion> {
+    let group = word.profile().group();
+    let groups = word.profile().symbols() / group;
+    let typed = word.symbols();
     let mut only = Only::new();
     for first in 0..groups {
         for second in first + 1..groups {
-            let mut swapped = *word;
-            for offset in 0..group {
-                swapped.symbols.swap(first * group + offset, second * group + offset);
-            }
-            only.offer(swapped.suggestion(word.as_slice(), Correction::GroupSwap, false));
+            let swapped = (0..group).fold(word, |swapped, offset| {
+                let (one, other) = (first * group + offset, second * group + offset);
+                let difference = word.at(one) ^ word.at(other);
+                swapped.plus(one, difference).plus(other, difference)
+            });
+            only.offer(suggestion(swapped, &typed, Correction::GroupSwap, false));
         }
     }
     only.take()
 }
 
 fn correct_erasures(profile: Profile, symbols: &[u8], erasures: usize) -> Option<Suggestion> {
-    let word = Word::new(profile, symbols.iter().copied());
+    let word = Word::new(profile, symbols);
     let mut places = [0; 3];
     let unreadable = symbols.iter().enumerate().filter(|(_, symbol)| **symbol == ERASURE);
     for (place, (position, _)) in places.iter_mut().zip(unreadable) {
@@ -331,22 +300,22 @@ fn correct_erasures(profile: Profile, symbols: &[u8], erasures: usize) -> Option
     if erasures > places.len() {
         return None;
     }
-    solve_erasures(&word, places.get(..erasures)?)
-        .and_then(|fixed| fixed.suggestion(symbols, Correction::Erasures, erasures == 3))
+    solve_erasures(word, places.get(..erasures)?)
+        .and_then(|fixed| suggestion(fixed, symbols, Correction::Erasures, erasures == 3))
         .or_else(|| {
             let [place, ..] = places;
-            let fixed = if erasures == 1 { erasure_and_single(&word, place) } else { None }?;
-            fixed.suggestion(symbols, Correction::ErasureAndSingle, true)
+            let fixed = if erasures == 1 { erasure_and_single(word, place) } else { None }?;
+            suggestion(fixed, symbols, Correction::ErasureAndSingle, true)
         })
 }
 
 /// Finds the values at known places by eliminating one locator after the other (Newton's divided form of the
 /// Vandermonde system); the equations left over must agree.
-fn solve_erasures(word: &Word, places: &[usize]) -> Option<Word> {
-    let mut fixed = *word;
+fn solve_erasures(word: Word, places: &[usize]) -> Option<Word> {
+    let mut fixed = word;
     for (index, place) in places.iter().enumerate() {
         // T = S with every other unknown place eliminated: T₁ = e·X·∏(X + Xₖ).
-        let mut t = word.syndromes();
+        let mut t = syndromes_of(word);
         let mut live = t.len();
         let locator = word.locator(*place);
         let mut factor = locator;
@@ -369,22 +338,20 @@ fn solve_erasures(word: &Word, places: &[usize]) -> Option<Word> {
                 return None;
             }
         }
-        fixed.add(*place, value);
+        fixed = fixed.plus(*place, value);
     }
     Some(fixed)
 }
 
 /// One erasure at `place` and one wrong symbol elsewhere: eliminating the erasure leaves one location.
-fn erasure_and_single(word: &Word, place: usize) -> Option<Word> {
-    let [s1, s2, s3] = word.syndromes();
+fn erasure_and_single(word: Word, place: usize) -> Option<Word> {
+    let [s1, s2, s3] = syndromes_of(word);
     let erased = word.locator(place);
     let (t1, t2) = (s2 ^ mul(erased, s1), s3 ^ mul(erased, s2));
     let locator = div(t2, t1).filter(|locator| *locator != 0 && *locator != erased)?;
     let value = div(t1, mul(locator, locator ^ erased))?;
-    let mut fixed = *word;
-    fixed.add(word.position(locator)?, value);
-    fixed.add(place, div(s1 ^ mul(value, locator), erased)?);
-    Some(fixed)
+    let fixed = word.plus(word.position(locator)?, value);
+    Some(fixed.plus(place, div(s1 ^ mul(value, locator), erased)?))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod parity;
 mod profile;
 mod read;
 mod typing;
+mod word;
 
 pub use correct::{Changed, Correction, Mode, Suggestion, suggest};
 pub use fields::{CodeText, Fields, WellFormedCode};

@@ -84,6 +84,13 @@ impl Profile {
         self.symbols() - PARITY_SYMBOLS
     }
 
+    /// Symbols that header and campaign decide, wholly or in part: all codes of a campaign in one epoch share the
+    /// bits in them.
+    #[must_use]
+    pub const fn fixed_symbols(self) -> usize {
+        (5 + self.reserved_bits() + self.campaign_bits()).div_ceil(5) as usize
+    }
+
     /// Symbols in each group between hyphens.
     #[must_use]
     pub const fn group(self) -> usize {
@@ -91,6 +98,12 @@ impl Profile {
             Self::S20 | Self::S16 => 4,
             Self::S25 => 5,
         }
+    }
+
+    /// Characters of the canonical text: the symbols, and a hyphen between groups.
+    #[must_use]
+    pub const fn text_length(self) -> usize {
+        self.symbols() + self.symbols() / self.group() - 1
     }
 
     /// Width of the reserved field in bits; the field must be zero.

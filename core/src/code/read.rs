@@ -159,11 +159,39 @@ const fn letter(index: u8) -> Read {
     }
 }
 
+/// In [`BYTES`], a separator: skipped.
+const SKIP: u8 = 64;
+/// In [`BYTES`], a character that no code has, or part of one beyond ASCII.
+const INVALID: u8 = 128;
+
+/// [`read`] for every byte of a text: a symbol's value, [`ERASURE`], [`SKIP`] or [`INVALID`].
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
+const BYTES: [u8; 256] = {
+    let mut table = [INVALID; 256];
+    let mut c: u8 = 0;
+    while c < 128 {
+        table[c as usize] = flat(read(c as char));
+        c += 1;
+    }
+    table
+};
+
+const fn flat(read: Read) -> u8 {
+    match read {
+        Read::Symbol(value) => value,
+        Read::Erasure => ERASURE,
+        Read::Skip => SKIP,
+        Read::Invalid => INVALID,
+    }
+}
+
 /// A text's symbols, separators gone. Values 0..=31, or an erasure.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     symbols: [u8; SCALARS_MAX],
     count: usize,
+    /// All symbols ORed: says at once whether any is unreadable.
+    seen: u8,
 }
 
 impl Reading {
@@ -172,25 +200,45 @@ impl Reading {
     /// # Errors
     /// [`CodeError::TooLong`] and [`CodeError::InvalidSymbol`].
     pub fn of(text: &str) -> Result<Self, CodeError> {
-        let mut reading = Self { symbols: [0; SCALARS_MAX], count: 0 };
-        if text.len() > SCALARS_MAX && text.chars().nth(SCALARS_MAX).is_some() {
+        if let Some(reading) = Self::of_ascii(text.as_bytes()) {
+            return Ok(reading);
+        }
+        if text.chars().nth(SCALARS_MAX).is_some() {
             return Err(CodeError::TooLong);
         }
+        let mut reading = Self { symbols: [0; SCALARS_MAX], count: 0, seen: 0 };
         for found in text.chars() {
-            let value = match read(found) {
-                Read::Symbol(value) => value,
-                Read::Erasure => ERASURE,
-                Read::Skip => continue,
-                Read::Invalid => {
-                    return Err(CodeError::InvalidSymbol { position: reading.count, found });
-                }
-            };
-            if let Some(slot) = reading.symbols.get_mut(reading.count) {
+            let value = flat(read(found));
+            if value == INVALID {
+                return Err(CodeError::InvalidSymbol { position: reading.count, found });
+            }
+            if value != SKIP
+                && let Some(slot) = reading.symbols.get_mut(reading.count)
+            {
                 *slot = value;
                 reading.count += 1;
+                reading.seen |= value;
             }
         }
         Ok(reading)
+    }
+
+    /// Almost every text: ASCII only, nothing wrong, not too long. `None` for all others. The loop takes no
+    /// decision, which is most of what makes it fast: what to keep is counted, what is wrong is gathered.
+    #[allow(clippy::indexing_slicing, reason = "a byte is below 256, the count below 64")]
+    fn of_ascii(text: &[u8]) -> Option<Self> {
+        if text.len() > SCALARS_MAX {
+            return None;
+        }
+        let mut symbols = [0; SCALARS_MAX];
+        let (mut count, mut seen) = (0, 0);
+        for byte in text {
+            let value = BYTES[usize::from(*byte)];
+            symbols[count % SCALARS_MAX] = value;
+            count += usize::from(value < SKIP);
+            seen |= value;
+        }
+        (seen & INVALID == 0).then_some(Self { symbols, count, seen })
     }
 
     /// The symbols read.
@@ -207,6 +255,9 @@ impl Reading {
     /// Position of the first unreadable symbol.
     #[must_use]
     pub fn first_erasure(&self) -> Option<usize> {
+        if self.seen & ERASURE == 0 {
+            return None;
+        }
         self.symbols().iter().position(|symbol| *symbol == ERASURE)
     }
 
@@ -214,6 +265,16 @@ impl Reading {
     #[must_use]
     pub fn header_profile(&self) -> Option<Profile> {
         self.symbols().first().filter(|symbol| **symbol < 32).and_then(|symbol| Profile::from_kind(symbol >> 3))
+    }
+}
+
+impl core::fmt::Display for Reading {
+    /// The symbols without separators, `?` for unreadable ones: one spelling for every way of typing it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.symbols().iter().try_for_each(|symbol| {
+            let c = if *symbol == ERASURE { '?' } else { char::from(super::symbol(*symbol)) };
+            core::fmt::Write::write_char(f, c)
+        })
     }
 }
 

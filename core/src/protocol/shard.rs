@@ -16,6 +16,9 @@ pub struct ShardView<'a> {
     pub rules: Option<&'a Rules>,
     /// The pending row of this very (rid, fp).
     pub pending: Option<Prepared>,
+    /// Whether this rid is pending here under another command: the first request died on its way back and its
+    /// key came again with another body.
+    pub other_pending: bool,
     /// Whether this rid already uses this code.
     pub used_by_rid: bool,
     /// Uses so far.
@@ -42,6 +45,10 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
         return refused(Refusal::CodeNotRecognised);
     };
     let prepared = Prepared { reward: rules.reward.clone(), quantity: rules.quantity, per_member: rules.per_member };
+    if view.other_pending {
+        // Its use is given back as soon as the Member is asked; nothing can be promised on top of it before.
+        return PrepareStep::Answer(PrepareAnswer::Late);
+    }
     if view.used_by_rid {
         // Settled already: a late duplicate of the message. The Member has decided and will not ask again.
         return PrepareStep::Answer(PrepareAnswer::Prepared(prepared));

@@ -1,7 +1,9 @@
 //! Reading request bodies and queries: unknown fields refused, every complaint with its path.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use core::marker::PhantomData;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One complaint about a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +49,88 @@ impl InvalidRequest {
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
     let body = if body.is_empty() { b"{}" } else { body };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(&mut json).map(|Object(parsed)| parsed).map_err(|error| {
         let path = error.path().to_string();
-        InvalidRequest::one(if path == "." { "body" } else { &path }, reason(&error.into_inner()))
+        InvalidRequest::one(
+            if matches!(path.as_str(), "." | "?") { "body" } else { &path },
+            reason(&error.into_inner()),
+        )
     })?;
     json.end().map_err(|error| InvalidRequest::one("body", reason(&error)))?;
+    // Absent is absent: null is for merge patches only. Most bodies hold no null and are parsed once.
+    if body.windows(4).any(|window| window == b"null")
+        && let Ok(value) = serde_json::from_slice(body)
+        && let Some(path) = null_in(&value)
+    {
+        return Err(InvalidRequest::one(&path, "null is not a value here; leave the field out"));
+    }
     Ok(parsed)
+}
+
+/// Path to the first null.
+fn null_in(value: &serde_json::Value) -> Option<String> {
+    let join = |head: String, rest: String| match rest.as_str() {
+        "" => head,
+        _ if rest.starts_with('[') => head + &rest,
+        _ => format!("{head}.{rest}"),
+    };
+    match value {
+        serde_json::Value::Null => Some(String::new()),
+        serde_json::Value::Object(fields) => {
+            fields.iter().find_map(|(key, value)| null_in(value).map(|rest| join(key.clone(), rest)))
+        }
+        serde_json::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, value)| null_in(value).map(|rest| join(format!("[{index}]"), rest))),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => None,
+    }
+}
+
+/// Parses a merge patch (RFC 7396): an object, in which null removes.
+///
+/// # Errors
+/// What is wrong.
+pub fn parse_patch(body: &[u8]) -> Result<serde_json::Value, InvalidRequest> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let patch: serde_json::Value =
+        serde_json::from_slice(body).map_err(|error| InvalidRequest::one("body", reason(&error)))?;
+    if patch.is_object() { Ok(patch) } else { Err(InvalidRequest::one("body", "an object (RFC 7396 merge patch)")) }
+}
+
+/// Something that must be written as an object. serde's derive would take an array of its fields as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// `deserialize_with` for a field that must be written as an object.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Fields<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Fields(PhantomData))
+}
+
+/// [`object`] for a field that may be absent.
+pub(crate) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
 }
 
 /// serde_json's message without its line and column, which mean nothing to a caller of one line of JSON.
@@ -64,20 +142,52 @@ fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// Parses query parameters given as name and value; each may stand once.
-///
-/// # Errors
-/// Unknown, repeated or ill-typed parameters, with `query NAME` as path.
-pub fn parse_query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, InvalidRequest> {
-    let mut object = serde_json::Map::new();
-    for (name, value) in pairs {
-        if object.insert(name.clone(), serde_json::Value::String(value.clone())).is_some() {
-            return Err(InvalidRequest::one(&format!("query {name}"), "given twice"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Shape {
+        name: Option<String>,
+        list: Option<Vec<u8>>,
+        #[serde(default, deserialize_with = "optional_object")]
+        inner: Option<Box<Shape>>,
+    }
+
+    fn path(body: &str) -> String {
+        parse::<Shape>(body.as_bytes()).map_or_else(|invalid| invalid.0[0].path.clone(), |_| "ok".to_owned())
+    }
+
+    #[test]
+    fn complaints_name_their_path() {
+        for (body, expected) in [
+            ("", "ok"),
+            ("{}", "ok"),
+            (r#"{"name":"null"}"#, "ok"),
+            (r#"{"name":null}"#, "name"),
+            (r#"{"inner":{"list":[1],"name":null}}"#, "inner.name"),
+            (r#"{"inner":{"list":[1,300]}}"#, "inner.list[1]"),
+            (r#"{"other":1}"#, "other"),
+            (r#"{"name":1}"#, "name"),
+            (r#"{"name":"a","name":"b"}"#, "body"),
+            (r#"["a",[1]]"#, "body"),
+            (r#"{"inner":["a",[1],{}]}"#, "inner"),
+            ("[]", "body"),
+            ("null", "body"),
+            ("{", "body"),
+            ("{} {}", "body"),
+            ("\u{1}", "body"),
+        ] {
+            assert_eq!(path(body), expected, "{body}");
         }
     }
-    serde_path_to_error::deserialize(serde_json::Value::Object(object)).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { "query".to_owned() } else { format!("query {path}") };
-        InvalidRequest::one(&path, error.into_inner().to_string())
-    })
+
+    #[test]
+    fn patches_are_objects() {
+        assert!(parse_patch(br#"{"a":null}"#).is_ok());
+        for bad in ["[]", "1", "null", "{"] {
+            assert!(parse_patch(bad.as_bytes()).is_err());
+        }
+    }
 }

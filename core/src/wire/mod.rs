@@ -7,7 +7,7 @@ mod problem;
 mod redemption;
 mod reward;
 
-pub use body::{InvalidRequest, PathReason, parse, parse_query};
+pub use body::{InvalidRequest, PathReason, parse, parse_patch};
 pub use campaign::{
     BatchFormat, BatchResource, CampaignKind, CampaignResource, CampaignStatus, Eligibility, Limits, Method, NewBatch,
     NewCampaign,

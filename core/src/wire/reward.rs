@@ -1,6 +1,6 @@
 //! Reward definitions, rewards, wallets and ledger rows.
 
-use super::body::InvalidRequest;
+use super::body::{InvalidRequest, object};
 use crate::limits::{INTEGER_MAX, NAME_CHARS_MAX};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -55,10 +55,11 @@ pub enum Mechanic {
 }
 
 /// Body of `POST /v1/reward-definitions`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRewardDefinition {
     /// `[a-z0-9][a-z0-9_-]{0,63}`; assigned when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_id: Option<String>,
     /// Shown to people.
     pub name: String,
@@ -66,6 +67,7 @@ pub struct NewRewardDefinition {
     #[serde(rename = "type")]
     pub kind: RewardType,
     /// Value by type.
+    #[serde(deserialize_with = "object")]
     pub value: RewardValue,
     /// Must be false: these types are applied at once.
     #[serde(default)]
@@ -74,7 +76,7 @@ pub struct NewRewardDefinition {
     #[serde(default = "yes")]
     pub automatic_activation: bool,
     /// The wallet.
-    #[serde(default = "wallet")]
+    #[serde(default = "wallet", deserialize_with = "object")]
     pub mechanic: Mechanic,
 }
 

@@ -1,0 +1,181 @@
+//! An administrator's calls: reward definitions, campaigns, batches.
+
+use crate::calls::{CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Reserved, campaign_name, read_json};
+use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::mint;
+use counterfoil_core::token::Role;
+use counterfoil_core::wire::{
+    CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, NewRewardDefinition, Page, ProtocolError,
+    parse_patch,
+};
+use futures_util::future::try_join_all;
+use serde_json::Value;
+use worker::Response;
+
+/// Campaigns of one page are read together.
+const CAMPAIGNS_PER_PAGE_MAX: u32 = 40;
+
+/// `POST /v1/reward-definitions`.
+pub(crate) async fn define(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let body = inbound.body().await?;
+    let new: NewRewardDefinition = inbound.parse(&body)?;
+    let once = inbound.once("", &canonical(&body))?;
+    let merchant = inbound.principal.merchant.as_str();
+    Ok(objects.merchant(merchant, &MerchantOp::Define { new, once }).await?)
+}
+
+/// `GET /v1/reward-definitions`.
+pub(crate) async fn definitions(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let page = inbound.take_page()?;
+    inbound.no_more_query()?;
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &MerchantOp::Definitions(page)).await?)
+}
+
+/// `GET /v1/reward-definitions/{reward_id}`.
+pub(crate) async fn definition(
+    inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    reward_id: String,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let op = MerchantOp::Definition { reward_id };
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
+}
+
+/// `POST /v1/campaigns`: the Merchant checks and numbers it, then its own object keeps it. When the answer is
+/// lost in between, the same key creates the same campaign.
+pub(crate) async fn create_campaign(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let body = inbound.body().await?;
+    let definition: NewCampaign = inbound.parse(&body)?;
+    let once = inbound.once("", &canonical(&body))?;
+    let merchant = inbound.principal.merchant.as_str().to_owned();
+    let enrolled = objects.merchant(&merchant, &MerchantOp::Enrol { definition, once }).await?;
+    if enrolled.status_code() != 200 {
+        return Ok(enrolled);
+    }
+    let Enrolment { definition, reward, replayed } = read_json(enrolled).await?;
+    let name = campaign_name(&merchant, definition.campaign.unwrap_or_default());
+    let created = objects.campaign(&name, &CampaignOp::Create { definition, reward }).await?;
+    if replayed {
+        let headers = worker::Headers::new();
+        for (name, value) in created.headers().entries() {
+            headers.append(&name, &value)?;
+        }
+        headers.set("Idempotent-Replayed", "true")?;
+        return Ok(created.with_headers(headers));
+    }
+    Ok(created)
+}
+
+/// `GET /v1/campaigns`.
+pub(crate) async fn campaigns(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let mut page = inbound.take_page()?;
+    page.limit = page.limit.min(CAMPAIGNS_PER_PAGE_MAX);
+    inbound.no_more_query()?;
+    let merchant = inbound.principal.merchant.as_str();
+    let EnrolledPage { campaigns, next_cursor } =
+        read_json(objects.merchant(merchant, &MerchantOp::Enrolled(page)).await?).await?;
+    let read = campaigns.into_iter().map(|campaign| async move {
+        let response = objects.campaign(&campaign_name(merchant, campaign), &CampaignOp::Read).await?;
+        // A number whose creation never finished has no campaign yet.
+        if response.status_code() == 404 {
+            return Ok(None);
+        }
+        read_json::<CampaignResource>(response).await.map(Some)
+    });
+    let items: Vec<CampaignResource> = try_join_all(read).await?.into_iter().flatten().collect();
+    Ok(crate::answer::Answer::json(200, &Page { items, next_cursor })?.into_response()?)
+}
+
+/// `GET /v1/campaigns/{campaign}`.
+pub(crate) async fn campaign(inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    Ok(objects.campaign(&name, &CampaignOp::Read).await?)
+}
+
+/// `PATCH /v1/campaigns/{campaign}`.
+pub(crate) async fn patch_campaign(
+    mut inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    campaign: u16,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let patch = match parse_patch(&inbound.body().await?) {
+        Ok(patch) => patch,
+        Err(invalid) => return stop_invalid(invalid, inbound.instance),
+    };
+    let op = CampaignOp::Patch { if_match: inbound.if_match()?, patch };
+    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    Ok(objects.campaign(&name, &op).await?)
+}
+
+/// Body of calls that take none.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// `POST /v1/campaigns/{campaign}/activate`, `/pause`, `/end`.
+pub(crate) async fn move_campaign(
+    mut inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    campaign: u16,
+    to: CampaignStatus,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.no_more_query()?;
+    let Nothing {} = inbound.json().await?;
+    let once = inbound.once(&campaign.to_string(), to.name().as_bytes())?;
+    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    Ok(objects.campaign(&name, &CampaignOp::Move { to, once }).await?)
+}
+
+/// `POST /v1/campaigns/{campaign}/batches`.
+pub(crate) async fn batch(mut inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin, Role::Service])?;
+    inbound.no_more_query()?;
+    let new: NewBatch = inbound.json().await?;
+    let command = serde_json::to_vec(&new)?;
+    let once = inbound.once(&campaign.to_string(), &command)?;
+    let (offline, format) = (new.offline, new.format);
+    let Some(epoch) = inbound.config.minting_epoch() else {
+        let invalid = InvalidRequest::one("epoch", "every epoch of this environment is revoked");
+        return stop_invalid(invalid, inbound.instance);
+    };
+    let merchant = inbound.principal.merchant.clone();
+    let name = campaign_name(merchant.as_str(), campaign);
+    let op = CampaignOp::Batch { new, epoch, by: inbound.principal.actor(), once };
+    let response = objects.campaign(&name, &op).await?;
+    if response.status_code() != 200 {
+        return Ok(response);
+    }
+    let reserved: Reserved = read_json(response).await?;
+    let epoch = reserved.batch.epoch;
+    let Some(keys) = inbound.config.campaign_keys(&merchant, reserved.profile, epoch, campaign) else {
+        return stop(&ProtocolError::NotFound, inbound.instance);
+    };
+    Ok(mint::respond(&reserved, keys, offline, format)?)
+}
+
+/// `GET /v1/campaigns/{campaign}/batches`.
+pub(crate) async fn batches(mut inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin, Role::Service])?;
+    let page = inbound.take_page()?;
+    inbound.no_more_query()?;
+    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    Ok(objects.campaign(&name, &CampaignOp::Batches(page)).await?)
+}
+
+/// The parsed command in one canonical spelling: keys sorted, white space gone.
+fn canonical(body: &[u8]) -> Vec<u8> {
+    serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_vec(&value)).unwrap_or_default()
+}

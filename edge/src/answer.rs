@@ -1,0 +1,91 @@
+//! Answers over HTTP: JSON, problem documents, headers.
+
+use crate::platform::{Fault, random};
+use counterfoil_core::hex;
+use counterfoil_core::refusal::Refusal;
+use counterfoil_core::wire::{InvalidRequest, Problem, ProtocolError};
+use serde::Serialize;
+use worker::{Headers, Response, ResponseBody};
+
+/// Tells the Worker to hold an answer back to the common step of unrecognised codes. Never leaves the edge.
+pub(crate) const HOLD_HEADER: &str = "counterfoil-internal-hold";
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    status: u16,
+    content_type: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// A JSON answer.
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Result<Self, Fault> {
+        Ok(Self { status, content_type: "application/json", headers: vec![], body: serde_json::to_vec(body)? })
+    }
+
+    /// Nothing to say.
+    pub(crate) const fn empty(status: u16) -> Self {
+        Self { status, content_type: "", headers: vec![], body: vec![] }
+    }
+
+    /// A refusal. `instance` is the route without its parameters.
+    pub(crate) fn refusal(refusal: &Refusal, instance: &str) -> Result<Self, Fault> {
+        let answer = Self::problem(&Problem::of_refusal(refusal, instance))?;
+        Ok(match refusal {
+            Refusal::TooManyAttempts { retry_after_s } => answer.header("Retry-After", retry_after_s.to_string()),
+            Refusal::CodeNotRecognised => answer.header(HOLD_HEADER, "1"),
+            _ => answer,
+        })
+    }
+
+    /// An error of the protocol.
+    pub(crate) fn error(error: &ProtocolError, instance: &str) -> Result<Self, Fault> {
+        let answer = Self::problem(&Problem::of_error(error, instance))?;
+        Ok(match error {
+            ProtocolError::InvalidToken => {
+                answer.header("WWW-Authenticate", "Bearer realm=\"counterfoil\", error=\"invalid_token\"")
+            }
+            ProtocolError::Overloaded => answer.header("Retry-After", "1"),
+            _ => answer,
+        })
+    }
+
+    /// 400 `invalid_request`.
+    pub(crate) fn invalid(invalid: InvalidRequest, instance: &str) -> Result<Self, Fault> {
+        Self::error(&ProtocolError::InvalidRequest(invalid), instance)
+    }
+
+    /// 500, with an id that the log has too.
+    pub(crate) fn fault(fault: &Fault, instance: &str) -> Self {
+        let id = hex::encode(&random::<8>());
+        let line = serde_json::json!({ "event": "internal_error", "id": id, "route": instance, "error": fault.0 });
+        worker::console_error!("{line}");
+        Self::error(&ProtocolError::InternalError { id }, instance).unwrap_or_else(|_| Self::empty(500))
+    }
+
+    fn problem(problem: &Problem) -> Result<Self, Fault> {
+        let body = serde_json::to_vec(problem)?;
+        Ok(Self { status: problem.status, content_type: "application/problem+json", headers: vec![], body })
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// As the platform's response.
+    pub(crate) fn into_response(self) -> Result<Response, Fault> {
+        let headers = Headers::new();
+        if !self.content_type.is_empty() {
+            headers.set("Content-Type", self.content_type)?;
+        }
+        for (name, value) in &self.headers {
+            headers.set(name, value)?;
+        }
+        let body = if self.body.is_empty() { ResponseBody::Empty } else { ResponseBody::Body(self.body) };
+        Ok(Response::from_body(body)?.with_status(self.status).with_headers(headers))
+    }
+}

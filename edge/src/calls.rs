@@ -1,0 +1,377 @@
+//! Messages between the Worker and the objects: one JSON string in, one out, versioned.
+
+use crate::platform::Fault;
+use counterfoil_core::code::Profile;
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::keys::MerchantId;
+use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
+use counterfoil_core::rules::{Facts, Rules};
+use counterfoil_core::time::Instant;
+use counterfoil_core::token::Attributes;
+use counterfoil_core::wire::{
+    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewRewardDefinition, Preview, RewardDefinition,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
+use worker::{Env, Headers, Request, RequestInit, Response};
+
+/// Carries a Member's call beside a WebSocket upgrade, which has no body.
+pub(crate) const CALL_HEADER: &str = "counterfoil-internal-call";
+
+/// Every message: its version, the object's own name (an alarm may wake an object that is not told it), and
+/// what is asked.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Call<T> {
+    pub(crate) v: u8,
+    pub(crate) name: String,
+    pub(crate) op: T,
+}
+
+/// Asked of a Member.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum MemberOp {
+    Redeem(RedeemCall),
+    Preview(PreviewCall),
+    Redemption { rid: Rid },
+    Redemptions(HistoryQuery),
+    Wallet,
+    Ledger(PageQuery),
+    Events { since: Option<u64>, wait_s: u32, expires_at: Instant, socket: bool, select: bool },
+    Inquire { intent: Intent, prepared: Prepared },
+}
+
+/// A member's call, with what its token says about the member.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MemberCall {
+    /// Route without parameters, for problem documents.
+    pub(crate) instance: String,
+    /// Attributes of a member's own token.
+    pub(crate) refresh: Option<Attributes>,
+    pub(crate) op: MemberOp,
+}
+
+/// A code as the Worker has read it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReadCode {
+    pub(crate) campaign: u16,
+    pub(crate) seq: u32,
+    pub(crate) epoch: u8,
+    pub(crate) profile: Profile,
+    pub(crate) epoch_revoked: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RedeemCall {
+    pub(crate) rid: Rid,
+    pub(crate) fp: Fingerprint,
+    /// Absent where the tag does not fit or the alias is not known.
+    pub(crate) code: Option<ReadCode>,
+    pub(crate) alias: bool,
+    pub(crate) method: Method,
+    pub(crate) currency: Option<String>,
+    pub(crate) order: Option<String>,
+    pub(crate) actor: String,
+    pub(crate) own: bool,
+    pub(crate) respond_async: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PreviewCall {
+    pub(crate) code: Option<ReadCode>,
+    pub(crate) alias: bool,
+    pub(crate) method: Method,
+    pub(crate) currency: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PageQuery {
+    /// Rows before this number.
+    pub(crate) before: Option<u64>,
+    pub(crate) limit: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct HistoryQuery {
+    pub(crate) page: PageQuery,
+    pub(crate) status: Option<String>,
+    pub(crate) campaign: Option<u16>,
+    pub(crate) from: Option<Instant>,
+    pub(crate) to: Option<Instant>,
+}
+
+/// Asked of a CodeShard.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum ShardOp {
+    Prepare {
+        intent: Intent,
+    },
+    /// Is this code known at all? Asked before a 202 leaves.
+    Recognise {
+        facts: Facts,
+    },
+    Preview {
+        facts: Facts,
+        mref: Mref,
+    },
+    Settle {
+        rid: Rid,
+        fp: Fingerprint,
+        fate: Fate,
+    },
+    Rules {
+        rules: Rules,
+    },
+    Count,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Recognised {
+    pub(crate) recognised: bool,
+}
+
+/// A preview, unless the code is not recognised.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PreviewAnswer {
+    pub(crate) preview: Option<Preview>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) redeemed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FateAnswer {
+    pub(crate) fate: Fate,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct VersionAnswer {
+    pub(crate) version: u32,
+}
+
+pub(crate) type PrepareReply = PrepareAnswer;
+
+/// An administrator's idempotency key in its scope, with the command's fingerprint.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Once {
+    pub(crate) scope: String,
+    pub(crate) fp: Fingerprint,
+}
+
+/// Asked of a Campaign.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum CampaignOp {
+    Create {
+        definition: NewCampaign,
+        reward: RewardDefinition,
+    },
+    Read,
+    Patch {
+        if_match: Option<u32>,
+        patch: serde_json::Value,
+    },
+    Move {
+        to: CampaignStatus,
+        once: Option<Once>,
+    },
+    Batch {
+        new: NewBatch,
+        epoch: u8,
+        by: String,
+        once: Option<Once>,
+    },
+    Batches(PageQuery),
+    /// A shard pulls the rules, and is registered for changes in the same commit.
+    Pull {
+        shard: u32,
+    },
+}
+
+/// A reserved batch, with what the Worker needs to mint it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Reserved {
+    pub(crate) batch: BatchResource,
+    pub(crate) profile: Profile,
+    pub(crate) campaign: u16,
+    pub(crate) remaining: u32,
+    pub(crate) issued: u64,
+    pub(crate) replayed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pulled {
+    pub(crate) rules: Option<Rules>,
+}
+
+/// Asked of a Merchant.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum MerchantOp {
+    /// Compares root check values with those of first use.
+    CheckRoots {
+        values: Vec<(u8, String)>,
+    },
+    Define {
+        new: NewRewardDefinition,
+        once: Option<Once>,
+    },
+    Definition {
+        reward_id: String,
+    },
+    Definitions(PageQuery),
+    /// Checks a campaign's definition and gives it its number.
+    Enrol {
+        definition: NewCampaign,
+        once: Option<Once>,
+    },
+    Enrolled(PageQuery),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Enrolment {
+    pub(crate) definition: NewCampaign,
+    pub(crate) reward: RewardDefinition,
+    pub(crate) replayed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EnrolledPage {
+    pub(crate) campaigns: Vec<u16>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RootsAnswer {
+    /// Epochs whose secret is not the one of first use.
+    pub(crate) mismatched: Vec<u8>,
+}
+
+/// Names an object and reaches it.
+pub(crate) struct Objects<'a>(pub(crate) &'a Env);
+
+impl Objects<'_> {
+    /// A Member.
+    pub(crate) async fn member(
+        &self,
+        merchant: &MerchantId,
+        mref: &Mref,
+        call: &MemberCall,
+    ) -> Result<Response, Fault> {
+        let request = request("MEMBER", &format!("{}/{}", merchant.as_str(), mref.to_hex()), call)?;
+        self.send(request).await
+    }
+
+    /// A Member, with a WebSocket upgrade.
+    pub(crate) async fn member_socket(
+        &self,
+        merchant: &MerchantId,
+        mref: &Mref,
+        call: &MemberCall,
+    ) -> Result<Response, Fault> {
+        let name = format!("{}/{}", merchant.as_str(), mref.to_hex());
+        let headers = Headers::new();
+        headers.set("Upgrade", "websocket")?;
+        let message = Call { v: MESSAGE_VERSION, name: name.clone(), op: call };
+        // Header values are bytes below 256; JSON with escapes is plain ASCII.
+        headers.set(CALL_HEADER, &ascii_json(&serde_json::to_string(&message)?))?;
+        let mut init = RequestInit::new();
+        init.with_headers(headers);
+        let request = Request::new_with_init("http://object/", &init)?;
+        Ok(self.0.durable_object("MEMBER")?.get_by_name(&name)?.fetch_with_request(request).await?)
+    }
+
+    /// A CodeShard.
+    pub(crate) async fn shard<T: DeserializeOwned>(
+        &self,
+        campaign: &str,
+        shard: u32,
+        op: &ShardOp,
+    ) -> Result<T, Fault> {
+        self.ask("CODE_SHARD", &format!("{campaign}/{shard}"), op).await
+    }
+
+    /// A Campaign, by its object's name.
+    pub(crate) async fn campaign(&self, name: &str, op: &CampaignOp) -> Result<Response, Fault> {
+        self.send(request("CAMPAIGN", name, op)?).await
+    }
+
+    /// A Merchant.
+    pub(crate) async fn merchant(&self, name: &str, op: &MerchantOp) -> Result<Response, Fault> {
+        self.send(request("MERCHANT", name, op)?).await
+    }
+
+    /// A Member's own name is `merchant/mref`: asked by a shard's alarm.
+    pub(crate) async fn inquire(&self, member: &str, call: &MemberCall) -> Result<Fate, Fault> {
+        let answer: FateAnswer = self.ask("MEMBER", member, call).await?;
+        Ok(answer.fate)
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        binding: &'static str,
+        name: &str,
+        op: &impl Serialize,
+    ) -> Result<T, Fault> {
+        read_json(self.send(request(binding, name, op)?).await?).await
+    }
+
+    async fn send(&self, (binding, name, request): (&'static str, String, Request)) -> Result<Response, Fault> {
+        Ok(self.0.durable_object(binding)?.get_by_name(&name)?.fetch_with_request(request).await?)
+    }
+}
+
+/// Object name of a campaign.
+pub(crate) fn campaign_name(merchant: &str, campaign: u16) -> String {
+    format!("{merchant}/{campaign}")
+}
+
+fn request<T: Serialize>(binding: &'static str, name: &str, op: &T) -> Result<(&'static str, String, Request), Fault> {
+    let body = serde_json::to_string(&Call { v: MESSAGE_VERSION, name: name.to_owned(), op })?;
+    let mut init = RequestInit::new();
+    init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(&body)));
+    Ok((binding, name.to_owned(), Request::new_with_init("http://object/", &init)?))
+}
+
+/// A 200's JSON; anything else is a fault.
+pub(crate) async fn read_json<T: DeserializeOwned>(mut response: Response) -> Result<T, Fault> {
+    let status = response.status_code();
+    let text = response.text().await?;
+    if status != 200 {
+        return Err(Fault::new(format!("an object answered {status}: {text}")));
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Reads the message of a request.
+pub(crate) async fn read_call<T: DeserializeOwned>(request: &mut Request) -> Result<Call<T>, Fault> {
+    let text = match request.headers().get(CALL_HEADER)? {
+        Some(text) => text,
+        None => request.text().await?,
+    };
+    let call: Call<T> = serde_json::from_str(&text)?;
+    if call.v != MESSAGE_VERSION {
+        return Err(Fault::new(format!("message version {} is not spoken here", call.v)));
+    }
+    Ok(call)
+}
+
+/// JSON with everything beyond ASCII escaped.
+fn ascii_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,455 @@
+//! Campaign: rules in versions, the seq counter, batches, and the shards that work by the rules.
+
+use crate::answer::Answer;
+use crate::calls::{CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved, ShardOp, VersionAnswer, read_call};
+use crate::due;
+use crate::merchant::cut;
+use crate::once::{self, Seen};
+use crate::platform::{Fault, IanaZone, SyncStorage, now, random};
+use crate::sql::{first, query, run};
+use counterfoil_core::hex;
+use counterfoil_core::limits::{MINT_SPARE, MINT_SPARE_DIVISOR};
+use counterfoil_core::protocol::backoff_ms;
+use counterfoil_core::rules::{IssuedRange, Rules};
+use counterfoil_core::wire::{
+    BatchResource, CampaignKind, CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, Page,
+    ProtocolError, RewardDefinition,
+};
+use counterfoil_core::words::LIST_VERSION;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+const INSTANCE: &str = "/v1/campaigns/{campaign}";
+const INSTANCE_BATCHES: &str = "/v1/campaigns/{campaign}/batches";
+/// Due-item that pushes rules to shards which did not take them.
+const PUSH_ITEM: &str = "push";
+
+/// See the module.
+#[durable_object]
+pub struct Campaign {
+    env: Env,
+    storage: SyncStorage,
+    name: RefCell<Option<String>>,
+}
+
+/// The one document of a campaign.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    definition: NewCampaign,
+    reward: RewardDefinition,
+    status: CampaignStatus,
+    version: u32,
+    next_seq: u32,
+    issued: u64,
+}
+
+impl DurableObject for Campaign {
+    fn new(state: State, env: Env) -> Self {
+        let storage = SyncStorage::of(&state);
+        let campaign = Self { env, storage, name: RefCell::new(None) };
+        if let Err(fault) = campaign.create_tables() {
+            worker::console_error!("{}", fault.0);
+        }
+        campaign
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let answer = match read_call::<CampaignOp>(&mut request).await {
+            Ok(call) => self.answer(&call.name, call.op).await,
+            Err(fault) => Err(fault),
+        };
+        let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "campaign"));
+        answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        if let Err(fault) = self.ring().await {
+            worker::console_error!("{}", fault.0);
+        }
+        Response::empty()
+    }
+}
+
+impl Campaign {
+    fn create_tables(&self) -> Result<(), Fault> {
+        for statement in [
+            due::SCHEMA,
+            once::SCHEMA,
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS batches (
+                n INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, from_seq INTEGER NOT NULL UNIQUE,
+                to_seq INTEGER NOT NULL CHECK (to_seq > from_seq), doc TEXT NOT NULL
+            ) STRICT",
+            "CREATE TABLE IF NOT EXISTS shards (shard INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT",
+        ] {
+            run(&self.storage, statement, &[])?;
+        }
+        *self.name.borrow_mut() = self.meta("name")?;
+        Ok(())
+    }
+
+    async fn answer(&self, name: &str, op: CampaignOp) -> Result<Answer, Fault> {
+        if self.name.borrow().is_none() && matches!(op, CampaignOp::Create { .. }) {
+            self.set_meta("name", name)?;
+            *self.name.borrow_mut() = Some(name.to_owned());
+        }
+        due::heal(&self.storage)?;
+        match op {
+            CampaignOp::Create { definition, reward } => {
+                self.storage.transaction(|| self.create(definition, reward))?;
+                let stored = self.stored()?.ok_or_else(|| Fault::new("a campaign was not stored"))?;
+                let location = format!("/v1/campaigns/{}", stored.definition.campaign.unwrap_or_default());
+                Ok(self.resource(201, &stored).await?.header("Location", location))
+            }
+            CampaignOp::Read => match self.stored()? {
+                Some(stored) => self.resource(200, &stored).await,
+                None => Answer::error(&ProtocolError::NotFound, INSTANCE),
+            },
+            CampaignOp::Patch { if_match, patch } => {
+                match self.storage.transaction(|| self.patch(if_match, &patch))? {
+                    Ok(()) => self.changed().await,
+                    Err(answer) => Ok(answer),
+                }
+            }
+            CampaignOp::Move { to, once } => match self.storage.transaction(|| self.move_to(to, once.as_ref()))? {
+                Ok(replayed) => {
+                    let answer = self.changed().await?;
+                    Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+                }
+                Err(answer) => Ok(answer),
+            },
+            CampaignOp::Batch { new, epoch, by, once } => {
+                let batch = self.storage.transaction(|| self.reserve(new, epoch, &by, once.as_ref()))?;
+                match batch {
+                    Ok(reserved) => {
+                        self.push().await?;
+                        Answer::json(200, &reserved)
+                    }
+                    Err(answer) => Ok(answer),
+                }
+            }
+            CampaignOp::Batches(page) => self.batches(&page),
+            CampaignOp::Pull { shard } => {
+                let rules = self.storage.transaction(|| {
+                    let Some(stored) = self.stored()? else { return Ok(None) };
+                    let statement = "INSERT INTO shards VALUES (?1, ?2) ON CONFLICT (shard) DO UPDATE SET version = ?2";
+                    run(&self.storage, statement, &[shard.into(), stored.version.into()])?;
+                    self.rules(&stored).map(Some)
+                })?;
+                Answer::json(200, &Pulled { rules })
+            }
+        }
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+        first(&self.storage, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        run(&self.storage, statement, &[key.into(), value.into()]).map(drop)
+    }
+
+    fn stored(&self) -> Result<Option<Stored>, Fault> {
+        Ok(self.meta("campaign")?.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    fn store(&self, stored: &Stored) -> Result<(), Fault> {
+        self.set_meta("campaign", &serde_json::to_string(stored)?)
+    }
+
+    /// A repeated creation (the first answer was lost) changes nothing.
+    fn create(&self, definition: NewCampaign, reward: RewardDefinition) -> Result<(), Fault> {
+        if self.stored()?.is_some() {
+            return Ok(());
+        }
+        let stored = Stored { definition, reward, status: CampaignStatus::Draft, version: 1, next_seq: 0, issued: 0 };
+        self.store(&stored)
+    }
+
+    /// RFC 7396 over the definition, then every check of a new one. Layout, kind and reward freeze with the
+    /// first mint: codes are out.
+    fn patch(&self, if_match: Option<u32>, patch: &serde_json::Value) -> Result<Result<(), Answer>, Fault> {
+        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
+        let Some(if_match) = if_match else { return refuse(&ProtocolError::PreconditionRequired) };
+        if if_match != stored.version {
+            return refuse(&ProtocolError::VersionMismatch);
+        }
+        if stored.status == CampaignStatus::Ended {
+            return refuse(&illegal(stored.status));
+        }
+        let mut merged = serde_json::to_value(&stored.definition)?;
+        merge(&mut merged, patch);
+        let definition: NewCampaign = match counterfoil_core::wire::parse(&serde_json::to_vec(&merged)?) {
+            Ok(definition) => definition,
+            Err(invalid) => return refuse(&ProtocolError::InvalidRequest(invalid)),
+        };
+        let old = &stored.definition;
+        let mut errors = InvalidRequest::default();
+        if definition.campaign != old.campaign {
+            errors.add("campaign", "the number of a campaign never changes");
+        }
+        for (path, changed) in [
+            ("profile", definition.profile != old.profile),
+            ("kind", definition.kind != old.kind),
+            ("reward_id", definition.reward_id != old.reward_id),
+        ] {
+            if changed && (stored.issued > 0 || path == "reward_id") {
+                errors.add(path, "is fixed for this campaign");
+            }
+        }
+        let zone = IanaZone::named(&definition.time_zone);
+        let checked = definition.validate(Some(stored.reward.kind), zone.as_ref());
+        if let Err(more) = checked {
+            errors.0.extend(more.0);
+        }
+        if let Err(invalid) = errors.into_result() {
+            return refuse(&ProtocolError::InvalidRequest(invalid));
+        }
+        if definition != stored.definition {
+            stored.definition = definition;
+            stored.version += 1;
+            self.store(&stored)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Activate, pause, end. A move already made answers 200 and changes nothing. `Ok(true)` for a replay.
+    fn move_to(&self, to: CampaignStatus, once: Option<&Once>) -> Result<Result<bool, Answer>, Fault> {
+        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
+        match once::seen(&self.storage, once, now())? {
+            Seen::Same(_) => return Ok(Ok(true)),
+            Seen::Other => return refuse(&ProtocolError::IdempotencyKeyReused),
+            Seen::New => {}
+        }
+        if stored.status != to {
+            if !stored.status.legal_moves().contains(&to) {
+                return refuse(&illegal(stored.status));
+            }
+            stored.status = to;
+            stored.version += 1;
+            self.store(&stored)?;
+        }
+        once::keep(&self.storage, once, to.name(), now())?;
+        Ok(Ok(false))
+    }
+
+    /// Reserves a range of seqs. The same key gives the same range, and so the same codes.
+    fn reserve(
+        &self,
+        new: NewBatch,
+        epoch: u8,
+        by: &str,
+        once: Option<&Once>,
+    ) -> Result<Result<Reserved, Answer>, Fault> {
+        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
+        let space = stored.definition.profile.serial_space();
+        let reserved = |batch: BatchResource, stored: &Stored, replayed: bool| Reserved {
+            batch,
+            profile: stored.definition.profile,
+            campaign: stored.definition.campaign.unwrap_or_default(),
+            remaining: space - stored.next_seq,
+            issued: stored.issued,
+            replayed,
+        };
+        match once::seen(&self.storage, once, now())? {
+            Seen::Same(answer) => return Ok(Ok(reserved(serde_json::from_str(&answer)?, &stored, true))),
+            Seen::Other => return refuse(&ProtocolError::IdempotencyKeyReused),
+            Seen::New => {}
+        }
+        if stored.status == CampaignStatus::Ended {
+            return refuse(&illegal(stored.status));
+        }
+        if let Err(invalid) = new.validate() {
+            return refuse(&ProtocolError::InvalidRequest(invalid));
+        }
+        let wanted = u64::from(new.count) + u64::from(new.count) / MINT_SPARE_DIVISOR + MINT_SPARE;
+        let remaining = u64::from(space - stored.next_seq);
+        if wanted > remaining {
+            let most = remaining.saturating_sub(MINT_SPARE) * MINT_SPARE_DIVISOR / (MINT_SPARE_DIVISOR + 1);
+            let reason = format!("past the campaign's serial space: at most {most} more codes");
+            return refuse(&ProtocolError::InvalidRequest(InvalidRequest::one("count", reason)));
+        }
+        let zone = IanaZone::named(&stored.definition.time_zone);
+        let expires_on = zone.zip(new.expires_on).map(|(zone, day)| day.next().start_in(&zone));
+        let batch = BatchResource {
+            batch_id: format!("ba_{}", hex::encode(&random::<12>())),
+            label: new.label,
+            from_seq: stored.next_seq,
+            to_seq: stored.next_seq + u32::try_from(wanted).unwrap_or(u32::MAX),
+            count: new.count,
+            epoch,
+            offline: new.offline,
+            expires_at: new.expires_at.or(expires_on),
+            reference: new.reference,
+            word_list: LIST_VERSION,
+            created_at: now(),
+            by: by.to_owned(),
+            recalled: false,
+        };
+        let doc = serde_json::to_string(&batch)?;
+        run(
+            &self.storage,
+            "INSERT INTO batches (batch_id, from_seq, to_seq, doc) VALUES (?, ?, ?, ?)",
+            &[(&batch.batch_id).into(), batch.from_seq.into(), batch.to_seq.into(), (&doc).into()],
+        )?;
+        stored.next_seq = batch.to_seq;
+        stored.issued += u64::from(new.count);
+        stored.version += 1;
+        self.store(&stored)?;
+        once::keep(&self.storage, once, &doc, now())?;
+        Ok(Ok(reserved(batch, &stored, false)))
+    }
+
+    fn batches(&self, page: &PageQuery) -> Result<Answer, Fault> {
+        if self.stored()?.is_none() {
+            return Answer::error(&ProtocolError::NotFound, INSTANCE_BATCHES);
+        }
+        let statement = "SELECT n, doc FROM batches WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
+        let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
+        let next_cursor = cut(&mut rows, page.limit);
+        let items = rows.iter().map(|row| row.json(1)).collect::<Result<Vec<BatchResource>, _>>()?;
+        Answer::json(200, &Page { items, next_cursor })
+    }
+
+    /// The rules as shards copy them.
+    fn rules(&self, stored: &Stored) -> Result<Rules, Fault> {
+        let Stored { definition, reward, status, version, .. } = stored;
+        let zone = IanaZone::named(&definition.time_zone);
+        let (starts_at, ends_at) = zone.map_or((None, None), |zone| definition.instants(&zone));
+        let rows = query(&self.storage, "SELECT doc FROM batches ORDER BY from_seq", &[])?;
+        let issued = rows
+            .iter()
+            .map(|row| {
+                let batch: BatchResource = row.json(0)?;
+                Ok(IssuedRange {
+                    from: batch.from_seq,
+                    to: batch.to_seq,
+                    epoch: batch.epoch,
+                    expires_at: batch.expires_at,
+                    recalled: batch.recalled,
+                })
+            })
+            .collect::<Result<_, Fault>>()?;
+        let shared_default = (definition.kind == CampaignKind::Shared).then_some(1);
+        Ok(Rules {
+            version: *version,
+            campaign: definition.campaign.unwrap_or_default(),
+            name: definition.name.clone(),
+            status: *status,
+            profile: definition.profile,
+            kind: definition.kind,
+            reward: reward.clone(),
+            quantity: definition.quantity,
+            starts_at,
+            ends_at,
+            uses_per_code: definition.limits.uses_per_code.unwrap_or(1),
+            per_member: definition.limits.per_member.or(shared_default),
+            total: definition.limits.total,
+            eligibility: definition.eligibility.clone().unwrap_or_default(),
+            currencies: definition.currencies.clone(),
+            methods: definition.methods.clone(),
+            min_epoch: definition.min_epoch.unwrap_or_default(),
+            issued,
+        })
+    }
+
+    /// After a change: pushes it to every shard, and answers whether it is in force everywhere.
+    async fn changed(&self) -> Result<Answer, Fault> {
+        self.push().await?;
+        let stored = self.stored()?.ok_or_else(|| Fault::new("a campaign is missing"))?;
+        let status = if self.behind(stored.version)?.is_empty() { 200 } else { 202 };
+        self.resource(status, &stored).await
+    }
+
+    fn behind(&self, version: u32) -> Result<Vec<u32>, Fault> {
+        let rows = query(&self.storage, "SELECT shard FROM shards WHERE version < ?", &[version.into()])?;
+        Ok(rows.iter().map(|row| row.number(0)).collect())
+    }
+
+    /// Pushes the present rules to the shards that work by older ones. What fails is tried again by the alarm.
+    async fn push(&self) -> Result<(), Fault> {
+        let Some(stored) = self.stored()? else { return Ok(()) };
+        let rules = self.rules(&stored)?;
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        for shard in self.behind(stored.version)? {
+            let op = ShardOp::Rules { rules: rules.clone() };
+            let taken: Result<VersionAnswer, Fault> = Objects(&self.env).shard(&name, shard, &op).await;
+            match taken {
+                Ok(VersionAnswer { version }) => {
+                    let statement = "UPDATE shards SET version = ?2 WHERE shard = ?1 AND version < ?2";
+                    run(&self.storage, statement, &[shard.into(), version.into()])?;
+                }
+                Err(fault) => worker::console_error!("push failed: {}", fault.0),
+            }
+        }
+        if self.behind(stored.version)?.is_empty() {
+            due::done(&self.storage, PUSH_ITEM)
+        } else {
+            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, crate::platform::random_u32())))
+        }
+    }
+
+    async fn ring(&self) -> Result<(), Fault> {
+        for item in due::take(&self.storage)? {
+            if item == PUSH_ITEM {
+                self.push().await?;
+            } else {
+                due::done(&self.storage, &item)?;
+            }
+        }
+        due::rearm(&self.storage)
+    }
+
+    /// The campaign as read, with what its shards have counted.
+    async fn resource(&self, status: u16, stored: &Stored) -> Result<Answer, Fault> {
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        let mut redeemed = 0;
+        for row in query(&self.storage, "SELECT shard FROM shards", &[])? {
+            let count: Count = Objects(&self.env).shard(&name, row.number(0), &ShardOp::Count).await?;
+            redeemed += count.redeemed;
+        }
+        let mut definition = stored.definition.clone();
+        if let Some(zone) = IanaZone::named(&definition.time_zone) {
+            (definition.starts_at, definition.ends_at) = definition.instants(&zone);
+        }
+        let resource = CampaignResource {
+            definition,
+            status: stored.status,
+            version: stored.version,
+            in_force: self.behind(stored.version)?.is_empty(),
+            issued: stored.issued,
+            redeemed,
+        };
+        Ok(Answer::json(status, &resource)?.header("ETag", format!("\"{}\"", stored.version)))
+    }
+}
+
+fn refuse<T>(error: &ProtocolError) -> Result<Result<T, Answer>, Fault> {
+    Answer::error(error, INSTANCE).map(Err)
+}
+
+fn illegal(status: CampaignStatus) -> ProtocolError {
+    let legal_moves = status.legal_moves().iter().map(|to| to.name().to_owned()).collect();
+    ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves }
+}
+
+/// RFC 7396: null removes, objects merge, the rest replaces.
+fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key.clone()).or_insert(serde_json::Value::Null), value);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The due-table behind each object's one alarm.
+//!
+//! The platform drops an alarm after six failures and tells no retry count, so: the alarm's first act is to
+//! re-arm itself; an item's crash count is committed before the item is touched; an item that fails five times
+//! to run at all is parked, so that it cannot stop the rest.
+
+use crate::platform::{Fault, SyncStorage, now};
+use crate::sql::{first, query, run};
+use counterfoil_core::time::Instant;
+
+/// Items of one turn.
+const ITEMS_MAX: u32 = 50;
+/// The alarm's own safety net.
+const REARM_MS: i64 = 30_000;
+/// Failures to run at all before an item is parked.
+const CRASHES_MAX: u32 = 5;
+
+/// Part of every object's schema that has an alarm.
+pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS due (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, crashes INTEGER NOT NULL DEFAULT 0, parked INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID";
+
+/// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
+pub(crate) fn plan(storage: &SyncStorage, id: &str, at: Instant) -> Result<(), Fault> {
+    let earlier = next(storage)?;
+    run(
+        storage,
+        "INSERT INTO due (id, at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at, crashes = 0, parked = 0",
+        &[id.into(), at.0.into()],
+    )?;
+    if earlier.is_none_or(|earlier| at < earlier) { storage.arm(at) } else { Ok(()) }
+}
+
+/// Forgets an item.
+pub(crate) fn done(storage: &SyncStorage, id: &str) -> Result<(), Fault> {
+    run(storage, "DELETE FROM due WHERE id = ?", &[id.into()]).map(drop)
+}
+
+/// When the next item is due.
+pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
+    let row = first(storage, "SELECT min(at) FROM due WHERE parked = 0", &[])?;
+    Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
+}
+
+/// First act of an alarm: arms the safety net, counts a crash against each due item, parks those that keep
+/// crashing, and answers the rest. An item that then runs is planned again or done, which clears its count.
+pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
+    storage.transaction(|| {
+        storage.arm(now().plus_ms(REARM_MS))?;
+        let rows = query(
+            storage,
+            "UPDATE due SET crashes = crashes + 1, parked = (crashes + 1 > ?2)
+             WHERE id IN (SELECT id FROM due WHERE parked = 0 AND at <= ?1 ORDER BY at LIMIT ?3) RETURNING id, parked",
+            &[now().0.into(), CRASHES_MAX.into(), ITEMS_MAX.into()],
+        )?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = row.text(0)?;
+            if row.integer(1) == 0 {
+                items.push(id);
+            } else {
+                worker::console_error!("{{\"event\":\"parked\",\"item\":\"{id}\"}}");
+            }
+        }
+        Ok(items)
+    })
+}
+
+/// Last act of an alarm: arms it for whatever is due next. Without anything due the net may fire once more.
+pub(crate) fn rearm(storage: &SyncStorage) -> Result<(), Fault> {
+    match next(storage)? {
+        Some(at) => storage.arm(at.max(now().plus_ms(100))),
+        None => Ok(()),
+    }
+}
+
+/// Every event heals a lost alarm: arms it when something is overdue.
+pub(crate) fn heal(storage: &SyncStorage) -> Result<(), Fault> {
+    match next(storage)? {
+        Some(at) if at.plus_ms(REARM_MS) < now() => storage.arm(now()),
+        Some(_) | None => Ok(()),
+    }
+}

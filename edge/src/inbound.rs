@@ -1,0 +1,220 @@
+//! Reading requests: tokens, bodies within bounds, queries, keys.
+
+use crate::answer::Answer;
+use crate::calls::{Once, PageQuery};
+use crate::config::Config;
+use crate::platform::{Fault, now};
+use counterfoil_core::ids::Fingerprint;
+use counterfoil_core::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use counterfoil_core::token::{Principal, Role};
+use counterfoil_core::wire::{InvalidRequest, ProtocolError, parse};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use worker::Request;
+
+/// A request with its route known and its caller proven.
+pub(crate) struct Inbound<'a> {
+    pub(crate) request: Request,
+    pub(crate) config: &'a Config,
+    pub(crate) principal: Principal,
+    /// Route without parameters: the instance of problem documents.
+    pub(crate) instance: &'static str,
+    pub(crate) query: Vec<(String, String)>,
+}
+
+/// Why a handler stops early: an answer that is not the usual one, or a fault.
+pub(crate) enum Stop {
+    Answer(Box<Answer>),
+    Fault(Fault),
+}
+
+impl<T: Into<Fault>> From<T> for Stop {
+    fn from(fault: T) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+/// Stops with an error of the protocol.
+pub(crate) fn stop<T>(error: &ProtocolError, instance: &str) -> Result<T, Stop> {
+    Err(Stop::Answer(Box::new(Answer::error(error, instance)?)))
+}
+
+/// Stops with 400 for one reason.
+pub(crate) fn stop_invalid<T>(invalid: InvalidRequest, instance: &str) -> Result<T, Stop> {
+    stop(&ProtocolError::InvalidRequest(invalid), instance)
+}
+
+/// The token of `Authorization: Bearer`, or of the subprotocol `bearer.<jwt>` of a WebSocket.
+fn bearer(request: &Request) -> Result<Option<String>, Fault> {
+    if let Some(header) = request.headers().get("Authorization")? {
+        let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        return Ok(token.map(|(_, token)| token.trim().to_owned()));
+    }
+    let protocols = request.headers().get("Sec-WebSocket-Protocol")?.unwrap_or_default();
+    Ok(protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix("bearer.")).map(str::to_owned))
+}
+
+/// Who calls. The log learns why a token is not accepted; the caller does not.
+pub(crate) fn authenticate(request: &Request, config: &Config, instance: &str) -> Result<Principal, Stop> {
+    let Some(token) = bearer(request)? else { return stop(&ProtocolError::InvalidToken, instance) };
+    match config.tokens.verify(&token, now()) {
+        Ok(principal) => Ok(principal),
+        Err(error) => {
+            let line =
+                serde_json::json!({ "event": "invalid_token", "route": instance, "reason": format!("{error:?}") });
+            worker::console_log!("{line}");
+            stop(&ProtocolError::InvalidToken, instance)
+        }
+    }
+}
+
+/// Query parameters in order.
+pub(crate) fn query_of(request: &Request) -> Vec<(String, String)> {
+    let url = request.inner().url();
+    let query = url.split_once('?').map_or("", |(_, rest)| rest);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+impl Inbound<'_> {
+    /// Stops unless the caller has one of these roles.
+    pub(crate) fn need(&self, roles: &[Role]) -> Result<(), Stop> {
+        if roles.contains(&self.principal.role) { Ok(()) } else { stop(&ProtocolError::Forbidden, self.instance) }
+    }
+
+    fn header(&self, name: &str) -> Result<Option<String>, Fault> {
+        Ok(self.request.headers().get(name)?)
+    }
+
+    /// The idempotency key, where there is one.
+    pub(crate) fn key(&self) -> Result<Option<String>, Stop> {
+        let Some(key) = self.header("Idempotency-Key")? else { return Ok(None) };
+        let legal = (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|b| (0x21..=0x7e).contains(&b));
+        if legal {
+            return Ok(Some(key));
+        }
+        let reason = format!("1 to {KEY_CHARS_MAX} visible ASCII characters");
+        stop_invalid(InvalidRequest::one("header Idempotency-Key", reason), self.instance)
+    }
+
+    /// The idempotency key of a call that needs one.
+    pub(crate) fn key_required(&self) -> Result<String, Stop> {
+        match self.key()? {
+            Some(key) => Ok(key),
+            None => stop(&ProtocolError::IdempotencyKeyRequired, self.instance),
+        }
+    }
+
+    /// An administrator's key in its scope, with the command it stands for.
+    pub(crate) fn once(&self, target: &str, command: &[u8]) -> Result<Option<Once>, Stop> {
+        let Some(key) = self.key()? else { return Ok(None) };
+        let Principal { role, sub, .. } = &self.principal;
+        let scope = Fingerprint::of(&[
+            role.name().as_bytes(),
+            sub.as_bytes(),
+            self.instance.as_bytes(),
+            target.as_bytes(),
+            key.as_bytes(),
+        ]);
+        Ok(Some(Once { scope: scope.to_hex(), fp: Fingerprint::of(&[command]) }))
+    }
+
+    /// Whether the client asked for an answer before the decision.
+    pub(crate) fn prefers_async(&self) -> Result<bool, Stop> {
+        let prefer = self.header("Prefer")?.unwrap_or_default();
+        Ok(prefer.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("respond-async")))
+    }
+
+    /// The version of `If-Match`, as shown in ETags. Anything else matches nothing.
+    pub(crate) fn if_match(&self) -> Result<Option<u32>, Stop> {
+        let Some(text) = self.header("If-Match")? else { return Ok(None) };
+        let version = text.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        Ok(Some(version.and_then(|version| version.parse().ok()).unwrap_or(0)))
+    }
+
+    /// The body, refused before reading where it says its size, and while reading where it does not.
+    pub(crate) async fn body(&mut self) -> Result<Vec<u8>, Stop> {
+        let length = self.header("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
+        if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+            return stop(&ProtocolError::TooLarge, self.instance);
+        }
+        let mut body = Vec::new();
+        if self.request.inner().body().is_some() {
+            let mut stream = self.request.stream()?;
+            while let Some(chunk) = stream.next().await {
+                body.extend_from_slice(&chunk?);
+                if body.len() > BODY_BYTES_MAX {
+                    return stop(&ProtocolError::TooLarge, self.instance);
+                }
+            }
+        }
+        let kind = self.header("Content-Type")?.unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !body.is_empty() && kind != "application/json" && kind != "application/merge-patch+json" {
+            return stop(&ProtocolError::UnsupportedMediaType, self.instance);
+        }
+        Ok(body)
+    }
+
+    /// A JSON body of a known shape.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
+        let body = self.body().await?;
+        self.parse(&body)
+    }
+
+    /// Parses a body.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Stop> {
+        match parse(body) {
+            Ok(parsed) => Ok(parsed),
+            Err(invalid) => stop_invalid(invalid, self.instance),
+        }
+    }
+
+    /// Takes a query parameter out; each may stand once.
+    pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Stop> {
+        let mut values = self.query.extract_if(.., |(known, _)| known == name).map(|(_, value)| value);
+        let first = values.next();
+        let twice = values.next().is_some();
+        drop(values);
+        if twice {
+            return stop_invalid(InvalidRequest::one(&format!("query {name}"), "given twice"), self.instance);
+        }
+        Ok(first)
+    }
+
+    /// Takes a query parameter that must be of a type.
+    pub(crate) fn take_as<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Stop> {
+        let Some(text) = self.take(name)? else { return Ok(None) };
+        match read(&text) {
+            Some(value) => Ok(Some(value)),
+            None => stop_invalid(InvalidRequest::one(&format!("query {name}"), expected), self.instance),
+        }
+    }
+
+    /// Takes `cursor` and `limit`.
+    pub(crate) fn take_page(&mut self) -> Result<PageQuery, Stop> {
+        let limits = 1..=PAGE_ROWS_MAX;
+        let limit =
+            self.take_as("limit", "1 to 200", |text| text.parse().ok().filter(|limit| limits.contains(limit)))?;
+        let number =
+            |text: &str| text.parse().ok().filter(|n: &u64| *n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+        let before = self.take_as("cursor", "a next_cursor of this list", number)?;
+        Ok(PageQuery { before, limit: limit.unwrap_or(PAGE_ROWS_DEFAULT) })
+    }
+
+    /// Stops when a query parameter is left that nobody takes.
+    pub(crate) fn no_more_query(&self) -> Result<(), Stop> {
+        match self.query.first() {
+            None => Ok(()),
+            Some((name, _)) => stop_invalid(
+                InvalidRequest::one(&format!("query {name}"), "not a parameter of this call"),
+                self.instance,
+            ),
+        }
+    }
+}

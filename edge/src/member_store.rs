@@ -1,0 +1,307 @@
+//! SQL of a Member: redemptions, wallet, ledger, rewards, feed, attempts.
+
+use crate::due;
+use crate::platform::{Fault, SyncStorage};
+use crate::sql::{Row, first, query, run};
+use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::limits::{DAY_MS, EVENTS_KEPT, EVENTS_KEPT_MS};
+use counterfoil_core::protocol::Intent;
+use counterfoil_core::protocol::member::{Attempts, Decision, Known};
+use counterfoil_core::time::Instant;
+use counterfoil_core::token::Attributes;
+use counterfoil_core::wire::{Credit, Event, LedgerRow, Redemption, Reward, Wallet};
+use serde_json::Value as Json;
+
+pub(crate) struct MemberStore<'a>(pub(crate) &'a SyncStorage);
+
+/// An accepted redemption that is not decided yet.
+pub(crate) struct Open {
+    pub(crate) intent: Intent,
+    pub(crate) opened_at: Instant,
+    pub(crate) tries: u32,
+}
+
+fn blob<'a>(rid: &'a Rid) -> crate::sql::Value<'a> {
+    rid.as_bytes().as_slice().into()
+}
+
+fn event(row: &Row) -> Result<Event, Fault> {
+    Ok(Event { seq: row.count(0), at: Instant(row.integer(1)), kind: row.text(2)?, data: row.json(3)? })
+}
+
+impl MemberStore<'_> {
+    pub(crate) fn create(&self) -> Result<(), Fault> {
+        for statement in [
+            due::SCHEMA,
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS redemptions (
+                n INTEGER PRIMARY KEY, rid BLOB NOT NULL UNIQUE, fp BLOB NOT NULL, decided INTEGER NOT NULL CHECK (decided IN (0, 1)),
+                status TEXT NOT NULL, campaign INTEGER NOT NULL, created_at INTEGER NOT NULL, doc TEXT NOT NULL
+            ) STRICT",
+            "CREATE TABLE IF NOT EXISTS open (
+                rid BLOB PRIMARY KEY, intent TEXT NOT NULL, opened_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0
+            ) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS campaign_uses (
+                campaign INTEGER PRIMARY KEY, uses INTEGER NOT NULL CHECK (uses BETWEEN 0 AND 9007199254740991)
+            ) STRICT",
+            "CREATE TABLE IF NOT EXISTS attempts (at INTEGER NOT NULL, kind TEXT NOT NULL) STRICT",
+            "CREATE TABLE IF NOT EXISTS balances (
+                asset TEXT NOT NULL, currency TEXT NOT NULL,
+                amount INTEGER NOT NULL CHECK (amount BETWEEN 0 AND 9007199254740991), PRIMARY KEY (asset, currency)
+            ) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS ledger (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT",
+            "CREATE TABLE IF NOT EXISTS rewards (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT",
+            "CREATE TABLE IF NOT EXISTS events (
+                seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
+            ) STRICT",
+        ] {
+            run(self.0, statement, &[])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+        first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+    }
+
+    pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        run(self.0, statement, &[key.into(), value.into()]).map(drop)
+    }
+
+    pub(crate) fn attributes(&self) -> Result<Attributes, Fault> {
+        Ok(self.meta("attributes")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+    }
+
+    /// A member's own token refreshes what it names and leaves the rest.
+    pub(crate) fn refresh(&self, token: &Attributes) -> Result<(), Fault> {
+        let stored = self.attributes()?;
+        let fresh = Attributes {
+            tier: token.tier.clone().or_else(|| stored.tier.clone()),
+            persona: token.persona.clone().or_else(|| stored.persona.clone()),
+            tags: token.tags.clone().or_else(|| stored.tags.clone()),
+        };
+        if fresh == stored { Ok(()) } else { self.set_meta("attributes", &serde_json::to_string(&fresh)?) }
+    }
+
+    pub(crate) fn known(&self, rid: &Rid) -> Result<Known, Fault> {
+        let row = first(self.0, "SELECT decided, fp FROM redemptions WHERE rid = ?", &[blob(rid)])?;
+        let Some(row) = row else { return Ok(Known::Absent) };
+        let fp = Fingerprint::from_bytes(&row.blob(1)).ok_or_else(|| Fault::new("a stored fingerprint is broken"))?;
+        Ok(if row.integer(0) == 1 { Known::Decided(fp) } else { Known::Open(fp) })
+    }
+
+    pub(crate) fn redemption(&self, rid: &Rid) -> Result<Option<Redemption>, Fault> {
+        let row = first(self.0, "SELECT doc FROM redemptions WHERE rid = ?", &[blob(rid)])?;
+        row.map(|row| row.json(0)).transpose()
+    }
+
+    /// Wrong codes of one kind in the last day, against what is allowed.
+    pub(crate) fn attempts(&self, kind: &str, allowed: u32, now: Instant) -> Result<Attempts, Fault> {
+        let since = now.plus_ms(-DAY_MS);
+        let statement = "SELECT count(*), min(at) FROM (
+            SELECT at FROM attempts WHERE kind = ? AND at > ? ORDER BY at DESC LIMIT ?)";
+        let row = first(self.0, statement, &[kind.into(), since.0.into(), allowed.into()])?;
+        let has_grant = run(self.0, "SELECT 1 FROM redemptions WHERE status = 'granted' LIMIT 1", &[])?;
+        Ok(Attempts {
+            in_window: row.as_ref().map_or(0, |row| row.number(0)),
+            earliest: row.filter(|row| !row.is_null(1)).map(|row| Instant(row.integer(1))),
+            allowed,
+            has_grant,
+        })
+    }
+
+    pub(crate) fn add_attempt(&self, kind: &str, now: Instant) -> Result<(), Fault> {
+        run(self.0, "DELETE FROM attempts WHERE at <= ?", &[now.plus_ms(-DAY_MS).0.into()])?;
+        run(self.0, "INSERT INTO attempts VALUES (?, ?)", &[now.0.into(), kind.into()]).map(drop)
+    }
+
+    pub(crate) fn campaign_uses(&self, campaign: u16) -> Result<u64, Fault> {
+        let statement = "SELECT uses FROM campaign_uses WHERE campaign = ?";
+        Ok(first(self.0, statement, &[u32::from(campaign).into()])?.map_or(0, |row| row.count(0)))
+    }
+
+    pub(crate) fn wallet(&self) -> Result<Wallet, Fault> {
+        let mut wallet = Wallet::default();
+        for row in query(self.0, "SELECT asset, currency, amount FROM balances ORDER BY asset, currency", &[])? {
+            let amount = row.count(2);
+            match row.text(0)?.as_str() {
+                "points" => wallet.points = amount,
+                "xp" => wallet.xp = amount,
+                "tokens" => wallet.tokens = amount,
+                _ => wallet.credit.push(Credit { currency: row.text(1)?, amount_minor: amount }),
+            }
+        }
+        let features = query(self.0, "SELECT key FROM features ORDER BY key", &[])?;
+        wallet.features = features.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+        Ok(wallet)
+    }
+
+    fn set_wallet(&self, before: &Wallet, after: &Wallet) -> Result<(), Fault> {
+        let set = |asset: &str, currency: &str, amount: u64| {
+            let statement = "INSERT INTO balances VALUES (?, ?, ?)
+                ON CONFLICT (asset, currency) DO UPDATE SET amount = excluded.amount";
+            run(self.0, statement, &[asset.into(), currency.into(), amount.into()]).map(drop)
+        };
+        if after.points != before.points {
+            set("points", "", after.points)?;
+        }
+        for credit in after.credit.iter().filter(|credit| !before.credit.contains(credit)) {
+            set("credit", &credit.currency, credit.amount_minor)?;
+        }
+        for feature in after.features.iter().filter(|feature| !before.features.contains(feature)) {
+            run(self.0, "INSERT INTO features VALUES (?) ON CONFLICT DO NOTHING", &[feature.into()])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_ledger_row(&self) -> Result<u64, Fault> {
+        Ok(first(self.0, "SELECT coalesce(max(n), 0) + 1 FROM ledger", &[])?.map_or(1, |row| row.count(0)))
+    }
+
+    /// Writes a redemption; a decided one is never overwritten. Answers whether it was written.
+    fn put_redemption(&self, intent: &Intent, redemption: &Redemption, decided: bool) -> Result<bool, Fault> {
+        let doc = serde_json::to_string(redemption)?;
+        run(
+            self.0,
+            "INSERT INTO redemptions (rid, fp, decided, status, campaign, created_at, doc) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (rid) DO UPDATE SET decided = excluded.decided, status = excluded.status, doc = excluded.doc
+             WHERE decided = 0 AND fp = excluded.fp RETURNING n",
+            &[
+                blob(&intent.rid),
+                intent.fp.as_bytes().as_slice().into(),
+                u32::from(decided).into(),
+                redemption.status.name().into(),
+                u32::from(intent.campaign).into(),
+                redemption.created_at.0.into(),
+                (&doc).into(),
+            ],
+        )
+    }
+
+    pub(crate) fn opened(&self, rid: &Rid) -> Result<Option<Open>, Fault> {
+        let row = first(self.0, "SELECT intent, opened_at, tries FROM open WHERE rid = ?", &[blob(rid)])?;
+        row.map(|row| Ok(Open { intent: row.json(0)?, opened_at: Instant(row.integer(1)), tries: row.number(2) }))
+            .transpose()
+    }
+
+    /// Keeps an accepted redemption: the row that drives it, its record, its event. Run inside a transaction.
+    pub(crate) fn open(&self, intent: &Intent, redemption: &Redemption, tries: u32) -> Result<Vec<Event>, Fault> {
+        let text = serde_json::to_string(intent)?;
+        let statement = "INSERT INTO open VALUES (?, ?, ?, ?)
+            ON CONFLICT (rid) DO UPDATE SET intent = excluded.intent, tries = excluded.tries";
+        let opened_at = redemption.created_at.0;
+        run(self.0, statement, &[blob(&intent.rid), (&text).into(), opened_at.into(), tries.into()])?;
+        if !self.put_redemption(intent, redemption, false)? {
+            return Err(Fault::new("a decided redemption cannot be opened"));
+        }
+        let event = serde_json::to_value(redemption)?;
+        self.add_events(&[("redemption.updated", event)], redemption.updated_at)
+    }
+
+    /// Writes everything a decision says. Run inside a transaction.
+    pub(crate) fn apply(&self, intent: &Intent, decision: &Decision, now: Instant) -> Result<Vec<Event>, Fault> {
+        if let Some(redemption) = &decision.redemption
+            && !self.put_redemption(intent, redemption, true)?
+        {
+            return Err(Fault::new("a redemption was decided twice"));
+        }
+        run(self.0, "DELETE FROM open WHERE rid = ?", &[blob(&intent.rid)])?;
+        if decision.attempt {
+            self.add_attempt("code", now)?;
+        }
+        if let Some(wallet) = &decision.wallet {
+            self.set_wallet(&self.wallet()?, wallet)?;
+        }
+        if let Some(uses) = decision.member_uses {
+            let statement = "INSERT INTO campaign_uses VALUES (?, ?)
+                ON CONFLICT (campaign) DO UPDATE SET uses = excluded.uses";
+            run(self.0, statement, &[u32::from(intent.campaign).into(), uses.into()])?;
+        }
+        for row in &decision.ledger {
+            let doc = serde_json::to_string(row)?;
+            let statement = "INSERT INTO ledger (id, doc) VALUES (?, ?)";
+            run(self.0, statement, &[(&row.ledger_id).into(), (&doc).into()])?;
+        }
+        for reward in &decision.rewards {
+            let doc = serde_json::to_string(reward)?;
+            run(self.0, "INSERT INTO rewards (id, doc) VALUES (?, ?)", &[(&reward.id).into(), (&doc).into()])?;
+        }
+        self.add_events(&decision.events, now)
+    }
+
+    fn add_events(&self, events: &[(&'static str, Json)], now: Instant) -> Result<Vec<Event>, Fault> {
+        let mut seq = self.last_event()?;
+        let mut added = Vec::with_capacity(events.len());
+        for (kind, data) in events {
+            seq += 1;
+            let text = serde_json::to_string(data)?;
+            let values = [seq.into(), now.0.into(), (*kind).into(), (&text).into()];
+            run(self.0, "INSERT INTO events VALUES (?, ?, ?, ?)", &values)?;
+            added.push(Event { seq, at: now, kind: (*kind).to_owned(), data: data.clone() });
+        }
+        if let Some(oldest) = seq.checked_sub(EVENTS_KEPT) {
+            run(self.0, "DELETE FROM events WHERE seq <= ?", &[oldest.into()])?;
+        }
+        let statement = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT 8) AND at < ?";
+        run(self.0, statement, &[now.plus_ms(-EVENTS_KEPT_MS).0.into()])?;
+        Ok(added)
+    }
+
+    pub(crate) fn last_event(&self) -> Result<u64, Fault> {
+        Ok(first(self.0, "SELECT coalesce(max(seq), 0) FROM events", &[])?.map_or(0, |row| row.count(0)))
+    }
+
+    pub(crate) fn first_event(&self) -> Result<u64, Fault> {
+        Ok(first(self.0, "SELECT coalesce(min(seq), 1) FROM events", &[])?.map_or(1, |row| row.count(0)))
+    }
+
+    pub(crate) fn events(&self, since: u64, limit: u32) -> Result<Vec<Event>, Fault> {
+        let statement = "SELECT seq, at, kind, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+        query(self.0, statement, &[since.into(), limit.into()])?.iter().map(event).collect()
+    }
+
+    /// The latest redemptions before `before`, that pass the filters, with their numbers.
+    pub(crate) fn history(&self, query_for: &crate::calls::HistoryQuery) -> Result<Vec<(u64, Redemption)>, Fault> {
+        let crate::calls::HistoryQuery { page, status, campaign, from, to } = query_for;
+        let rows = query(
+            self.0,
+            "SELECT n, doc FROM redemptions WHERE (?1 IS NULL OR n < ?1) AND (?2 IS NULL OR status = ?2)
+             AND (?3 IS NULL OR campaign = ?3) AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5)
+             ORDER BY n DESC LIMIT ?6",
+            &[
+                page.before.into(),
+                status.as_deref().into(),
+                campaign.map(u32::from).into(),
+                from.map(|at| at.0).into(),
+                to.map(|at| at.0).into(),
+                (page.limit + 1).into(),
+            ],
+        )?;
+        rows.iter().map(|row| Ok((row.count(0), row.json(1)?))).collect()
+    }
+
+    /// The latest redemptions.
+    pub(crate) fn latest(&self, limit: u32) -> Result<Vec<Redemption>, Fault> {
+        let rows = query(self.0, "SELECT doc FROM redemptions ORDER BY n DESC LIMIT ?", &[limit.into()])?;
+        rows.iter().map(|row| row.json(0)).collect()
+    }
+
+    /// When a due-item is planned.
+    pub(crate) fn due_at(&self, id: &str) -> Result<Option<Instant>, Fault> {
+        let row = first(self.0, "SELECT at FROM due WHERE id = ?", &[id.into()])?;
+        Ok(row.map(|row| Instant(row.integer(0))))
+    }
+
+    pub(crate) fn ledger(&self, before: Option<u64>, limit: u32) -> Result<Vec<(u64, LedgerRow)>, Fault> {
+        let statement = "SELECT n, doc FROM ledger WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
+        let rows = query(self.0, statement, &[before.into(), limit.into()])?;
+        rows.iter().map(|row| Ok((row.count(0), row.json(1)?))).collect()
+    }
+
+    pub(crate) fn rewards(&self, limit: u32) -> Result<Vec<Reward>, Fault> {
+        let rows = query(self.0, "SELECT doc FROM rewards ORDER BY n DESC LIMIT ?", &[limit.into()])?;
+        rows.iter().map(|row| row.json(0)).collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! What the platform gives: the clock, randomness, time zones, and the storage calls that `worker` lacks.
+
+#![allow(unsafe_code, reason = "wasm-bindgen's generated glue")]
+
+use counterfoil_core::time::{Instant, Zone};
+use js_sys::{Array, Date};
+use wasm_bindgen::prelude::*;
+
+/// A failure to answer: never shown to a caller, always logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault(pub(crate) String);
+
+impl Fault {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl From<worker::Error> for Fault {
+    fn from(error: worker::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<JsValue> for Fault {
+    fn from(error: JsValue) -> Self {
+        let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown JavaScript error".to_owned()))
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self(format!("json: {error}"))
+    }
+}
+
+/// The present instant. Inside an event the clock stands still between awaits.
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds of this era fit")]
+pub(crate) fn now() -> Instant {
+    Instant(Date::now() as i64)
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_random(bytes: &js_sys::Uint8Array);
+
+    #[wasm_bindgen(js_namespace = Intl)]
+    type DateTimeFormat;
+    #[wasm_bindgen(constructor, catch, js_namespace = Intl)]
+    fn new(locale: &str, options: &js_sys::Object) -> Result<DateTimeFormat, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn format(this: &DateTimeFormat, at_ms: f64) -> Result<String, JsValue>;
+
+    pub(crate) type SyncStorage;
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &SyncStorage,
+        work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &SyncStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn sql(this: &SyncStorage) -> SyncSql;
+
+    pub(crate) type SyncSql;
+    #[wasm_bindgen(method, catch, variadic)]
+    pub(crate) fn exec(this: &SyncSql, query: &str, bindings: &Array) -> Result<SyncCursor, JsValue>;
+
+    pub(crate) type SyncCursor;
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn raw(this: &SyncCursor) -> Result<SyncRows, JsValue>;
+
+    pub(crate) type SyncRows;
+    #[wasm_bindgen(method, catch, js_name = toArray)]
+    pub(crate) fn to_array(this: &SyncRows) -> Result<Array, JsValue>;
+}
+
+/// Random bytes from the platform's CSPRNG.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let array = js_sys::Uint8Array::new_with_length(u32::try_from(N).unwrap_or_default());
+    fill_random(&array);
+    let mut bytes = [0; N];
+    array.copy_to(&mut bytes);
+    bytes
+}
+
+/// A random number for jitter and ids.
+pub(crate) fn random_u32() -> u32 {
+    u32::from_be_bytes(random())
+}
+
+impl SyncStorage {
+    /// An object's storage, with the synchronous calls that `worker` does not bind.
+    pub(crate) fn of(state: &worker::State) -> Self {
+        let storage = state.storage();
+        let raw: &JsValue = storage.as_raw().as_ref();
+        raw.clone().unchecked_into()
+    }
+
+    /// Runs `work` in one transaction: all of it is written, or, when it fails, nothing.
+    pub(crate) fn transaction<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut work = Some(work);
+        let mut outcome = None;
+        let thrown = self.transaction_sync(&mut || {
+            let result = work.take().map_or_else(|| Err(Fault::new("transaction ran twice")), |work| work());
+            let failed = result.is_err();
+            outcome = Some(result);
+            // Throwing is what rolls back.
+            if failed { Err(JsValue::NULL) } else { Ok(JsValue::UNDEFINED) }
+        });
+        match (outcome, thrown) {
+            (Some(Ok(_)), Err(error)) => Err(Fault::from(error)),
+            (Some(result), _) => result,
+            (None, Err(error)) => Err(Fault::from(error)),
+            (None, Ok(_)) => Err(Fault::new("transaction did not run")),
+        }
+    }
+
+    /// Sets this object's alarm, as part of the transaction under way. The promise only reports completion,
+    /// which the output gate waits for anyway.
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of this era are exact in a double")]
+    pub(crate) fn arm(&self, at: Instant) -> Result<(), Fault> {
+        self.set_alarm(at.0 as f64).map(drop).map_err(Fault::from)
+    }
+}
+
+/// An IANA time zone, by the platform's own tables.
+pub(crate) struct IanaZone(DateTimeFormat);
+
+impl IanaZone {
+    /// The zone of that name; `None` where the platform does not know it. Bare offsets are not zones.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
+        let options = js_sys::Object::new();
+        for (key, value) in [("timeZone", name), ("timeZoneName", "longOffset")] {
+            js_sys::Reflect::set(&options, &key.into(), &value.into()).ok()?;
+        }
+        DateTimeFormat::new("en-US", &options).ok().map(Self)
+    }
+}
+
+impl Zone for IanaZone {
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of this era are exact in a double")]
+    fn offset_s(&self, at: Instant) -> i64 {
+        self.0.format(at.0 as f64).ok().and_then(|text| parse_long_offset(&text)).unwrap_or_default()
+    }
+}
+
+/// Seconds of the `GMT+01:00`, `GMT-00:44:30` or `GMT` at the end of a formatted date.
+fn parse_long_offset(text: &str) -> Option<i64> {
+    let (_, offset) = text.rsplit_once("GMT")?;
+    let (sign, digits) = match offset.split_at_checked(1) {
+        Some(("+", digits)) => (1, digits),
+        Some(("-" | "\u{2212}", digits)) => (-1, digits),
+        _ => return offset.is_empty().then_some(0),
+    };
+    let mut seconds = 0;
+    for (part, unit) in digits.split(':').zip([3_600, 60, 1]) {
+        seconds += part.parse::<i64>().ok()? * unit;
+    }
+    Some(sign * seconds)
+}

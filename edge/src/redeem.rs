@@ -1,0 +1,247 @@
+//! A member's calls: reading codes and verifying tags before any object is touched, then the Member.
+
+use crate::answer::Answer;
+use crate::calls::{HistoryQuery, MemberCall, MemberOp, Objects, PreviewCall, ReadCode, RedeemCall};
+use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::member_feed::SUBPROTOCOL;
+use counterfoil_core::code::{Reading, check};
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::limits::{INTEGER_MAX, POLL_WAIT_MAX_S};
+use counterfoil_core::refusal::Refusal;
+use counterfoil_core::time::Instant;
+use counterfoil_core::token::{Principal, Role, valid_sub};
+use counterfoil_core::wire::{InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody};
+use serde::Deserialize;
+use worker::Response;
+
+const STATUSES: [&str; 6] = ["redeeming", "redeem_failed", "refused", "redeemed", "granting", "granted"];
+
+/// Whose data a call is about.
+struct Target {
+    mref: Mref,
+    /// A member's own token refreshes their attributes.
+    own: bool,
+}
+
+/// What a text turned out to be.
+enum Submitted {
+    /// A code; absent where its tag does not fit.
+    Code { canonical: String, read: Option<ReadCode> },
+    /// A memorable word.
+    Alias { symbols: String },
+}
+
+impl Inbound<'_> {
+    /// The member of a call: the caller, or whom a service names.
+    fn target(&self, member_id: Option<&str>, path: &str) -> Result<Target, Stop> {
+        self.need(&[Role::Member, Role::Service])?;
+        let Principal { merchant, sub, role, .. } = &self.principal;
+        let invalid = |reason: &str| stop_invalid(InvalidRequest::one(path, reason), self.instance);
+        let sub = match (*role, member_id) {
+            (Role::Service, Some(id)) if valid_sub(id) => id,
+            (Role::Service, Some(_)) => return invalid("1 to 255 characters, not blank, no control characters"),
+            (Role::Service, None) => return invalid("a service names the member it acts for"),
+            (_, Some(_)) => return invalid("only a service acts for another member"),
+            (_, None) => sub,
+        };
+        Ok(Target { mref: self.config.id_key.mref(merchant, sub), own: *role == Role::Member })
+    }
+
+    fn target_of_query(&mut self) -> Result<Target, Stop> {
+        let member_id = self.take("member_id")?;
+        self.target(member_id.as_deref(), "query member_id")
+    }
+
+    /// How a redemption comes: derived from the token, never claimed.
+    fn method(&self) -> Method {
+        match (self.principal.role, self.principal.via.as_deref()) {
+            (Role::Service, _) => Method::Api,
+            (_, Some("email")) => Method::Email,
+            (_, _) => Method::Frontend,
+        }
+    }
+
+    fn call(&self, target: &Target, op: MemberOp) -> MemberCall {
+        let refresh = target.own.then(|| self.principal.attributes.clone());
+        MemberCall { instance: self.instance.to_owned(), refresh, op }
+    }
+
+    async fn send(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> Result<Response, Stop> {
+        Ok(objects.member(&self.principal.merchant, &target.mref, &self.call(target, op)).await?)
+    }
+
+    /// Reads a submitted text. A text that would need a correction is refused and never searched.
+    fn submitted(&self, text: &str) -> Result<Submitted, Stop> {
+        let malformed = |reason: &str, position: Option<usize>| {
+            let position = position.and_then(|position| u32::try_from(position).ok());
+            let refusal = Refusal::MalformedCode { position, reason: reason.to_owned() };
+            Err(Stop::Answer(Box::new(Answer::refusal(&refusal, self.instance)?)))
+        };
+        let reading = match Reading::of(text) {
+            Ok(reading) => reading,
+            Err(error) => return malformed(error.reason(), error.position()),
+        };
+        if (3..=14).contains(&reading.count()) && !text.contains(['?', '\u{ff1f}']) {
+            return Ok(Submitted::Alias { symbols: reading.to_string() });
+        }
+        let code = match check(text) {
+            Ok(code) => code,
+            Err(error) => return malformed(error.reason(), error.position()),
+        };
+        let keys = self.config.campaign_keys(&self.principal.merchant, code.profile(), code.epoch(), code.campaign());
+        let authentic = keys.and_then(|keys| keys.verify(&code).ok());
+        let read = authentic.map(|authentic| ReadCode {
+            campaign: code.campaign(),
+            seq: authentic.seq(),
+            epoch: code.epoch(),
+            profile: code.profile(),
+            epoch_revoked: self.config.is_revoked(code.epoch()),
+        });
+        Ok(Submitted::Code { canonical: code.canonical().to_string(), read })
+    }
+
+    fn check_order_and_currency(&self, order: Option<&str>, currency: Option<&str>) -> Result<(), Stop> {
+        let mut errors = InvalidRequest::default();
+        if order.is_some_and(|order| !valid_sub(order)) {
+            errors.add("order", "1 to 255 characters, not blank, no control characters");
+        }
+        if currency.is_some_and(|text| text.len() != 3 || !text.bytes().all(|b| b.is_ascii_uppercase())) {
+            errors.add("currency", "three capital letters (ISO 4217)");
+        }
+        match errors.into_result() {
+            Ok(()) => Ok(()),
+            Err(invalid) => stop_invalid(invalid, self.instance),
+        }
+    }
+}
+
+/// `POST /v1/redemptions` and `POST /v1/codes/{code}/redemptions`.
+pub(crate) async fn redeem(
+    mut inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    path_code: Option<String>,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Member, Role::Service])?;
+    inbound.no_more_query()?;
+    let key = inbound.key_required()?;
+    let body = match &path_code {
+        Some(code) => {
+            let RedeemPathBody { currency, order, member_id } = inbound.json().await?;
+            RedeemBody { code: code.clone(), currency, order, member_id }
+        }
+        None => inbound.json().await?,
+    };
+    let target = inbound.target(body.member_id.as_deref(), "member_id")?;
+    inbound.check_order_and_currency(body.order.as_deref(), body.currency.as_deref())?;
+    let (canonical, read, alias) = match inbound.submitted(&body.code)? {
+        Submitted::Code { canonical, read } => (canonical, read, false),
+        Submitted::Alias { symbols } => (symbols, None, true),
+    };
+    let Principal { role, sub, .. } = &inbound.principal;
+    let route = match &path_code {
+        Some(_) => format!("POST /v1/codes/{canonical}/redemptions"),
+        None => "POST /v1/redemptions".to_owned(),
+    };
+    let rid = Rid::derive(&target.mref, role.name(), sub, &route, &key);
+    let optional = |text: &Option<String>| text.as_ref().map_or(vec![0], |text| [&[1], text.as_bytes()].concat());
+    let fp = Fingerprint::of(&[canonical.as_bytes(), &optional(&body.currency), &optional(&body.order)]);
+    let call = RedeemCall {
+        rid,
+        fp,
+        code: read,
+        alias,
+        method: inbound.method(),
+        currency: body.currency,
+        order: body.order,
+        actor: inbound.principal.actor(),
+        own: target.own,
+        respond_async: inbound.prefers_async()?,
+    };
+    inbound.send(objects, &target, MemberOp::Redeem(call)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreviewBody {
+    code: String,
+    currency: Option<String>,
+    member_id: Option<String>,
+}
+
+/// `POST /v1/codes/preview`.
+pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Member, Role::Service])?;
+    inbound.no_more_query()?;
+    let PreviewBody { code, currency, member_id } = inbound.json().await?;
+    let target = inbound.target(member_id.as_deref(), "member_id")?;
+    inbound.check_order_and_currency(None, currency.as_deref())?;
+    let (code, alias) = match inbound.submitted(&code)? {
+        Submitted::Code { read, .. } => (read, false),
+        Submitted::Alias { .. } => (None, true),
+    };
+    let op = MemberOp::Preview(PreviewCall { code, alias, method: inbound.method(), currency });
+    inbound.send(objects, &target, op).await
+}
+
+/// `GET /v1/redemptions/{id}`.
+pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &str) -> Result<Response, Stop> {
+    let target = inbound.target_of_query()?;
+    inbound.no_more_query()?;
+    let rid = inbound.config.id_key.read_redemption(&inbound.principal.merchant, id);
+    match rid.filter(|rid| rid.mref() == target.mref) {
+        Some(rid) => inbound.send(objects, &target, MemberOp::Redemption { rid }).await,
+        None => stop(&ProtocolError::NotFound, inbound.instance),
+    }
+}
+
+/// `GET /v1/redemptions`.
+pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    let target = inbound.target_of_query()?;
+    let known = |text: &str| STATUSES.contains(&text).then(|| text.to_owned());
+    let query = HistoryQuery {
+        page: inbound.take_page()?,
+        status: inbound.take_as("status", "a redemption's status", known)?,
+        campaign: inbound.take_as("campaign", "a campaign's number", |text| text.parse().ok())?,
+        from: inbound.take_as("from", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
+        to: inbound.take_as("to", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
+    };
+    inbound.no_more_query()?;
+    inbound.send(objects, &target, MemberOp::Redemptions(query)).await
+}
+
+/// `GET /v1/wallet`.
+pub(crate) async fn wallet(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    let target = inbound.target_of_query()?;
+    inbound.no_more_query()?;
+    inbound.send(objects, &target, MemberOp::Wallet).await
+}
+
+/// `GET /v1/ledger`.
+pub(crate) async fn ledger(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    let target = inbound.target_of_query()?;
+    let page = inbound.take_page()?;
+    inbound.no_more_query()?;
+    inbound.send(objects, &target, MemberOp::Ledger(page)).await
+}
+
+/// `GET /v1/events`: WebSocket, or long poll without an upgrade.
+pub(crate) async fn events(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    let target = inbound.target_of_query()?;
+    let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n <= INTEGER_MAX && !text.starts_with('+'));
+    let since = inbound.take_as("since", "a whole number: the last seq you have", whole)?;
+    let wait = inbound.take_as("wait", "0 to 25 seconds", |text| {
+        text.parse().ok().filter(|wait| *wait <= POLL_WAIT_MAX_S && !text.starts_with('+'))
+    })?;
+    inbound.no_more_query()?;
+    let headers = inbound.request.headers();
+    let socket = headers.get("Upgrade")?.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
+    let offered = headers.get("Sec-WebSocket-Protocol")?.unwrap_or_default();
+    let select = offered.split(',').any(|protocol| protocol.trim() == SUBPROTOCOL);
+    let op =
+        MemberOp::Events { since, wait_s: wait.unwrap_or(0), expires_at: inbound.principal.expires_at, socket, select };
+    if socket {
+        let call = inbound.call(&target, op);
+        return Ok(objects.member_socket(&inbound.principal.merchant, &target.mref, &call).await?);
+    }
+    inbound.send(objects, &target, op).await
+}

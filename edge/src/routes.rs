@@ -1,0 +1,198 @@
+//! The route table: which path and method does what, and who may.
+
+use crate::administer;
+use crate::answer::Answer;
+use crate::calls::{MerchantOp, Objects, RootsAnswer, read_json};
+use crate::config::Config;
+use crate::inbound::{Inbound, Stop, authenticate, query_of};
+use crate::merchant::ENVIRONMENT_OBJECT;
+use crate::platform::Fault;
+use crate::redeem;
+use counterfoil_core::hex;
+use counterfoil_core::wire::{CampaignStatus, ProtocolError};
+use std::cell::Cell;
+use worker::{Env, Method, Request, Response};
+
+/// A known path, with what its parameters say.
+enum Route {
+    Redemptions,
+    Redemption(String),
+    CodeRedemptions(String),
+    Preview,
+    Wallet,
+    Ledger,
+    Events,
+    RewardDefinitions,
+    RewardDefinition(String),
+    Campaigns,
+    Campaign(u16),
+    CampaignMove(u16, CampaignStatus),
+    Batches(u16),
+    Health,
+    #[cfg(feature = "dev")]
+    DevToken,
+}
+
+impl Route {
+    /// The route of a path; `None` where there is none.
+    fn of(path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let campaign = |text: &str| {
+            let canonical = !text.starts_with(['0', '+']);
+            text.parse::<u16>().ok().filter(|_| canonical)
+        };
+        Some(match segments.as_slice() {
+            ["v1", "redemptions"] => Self::Redemptions,
+            ["v1", "redemptions", id] => Self::Redemption((*id).to_owned()),
+            ["v1", "codes", "preview"] => Self::Preview,
+            ["v1", "codes", code, "redemptions"] => Self::CodeRedemptions(decode(code)?),
+            ["v1", "wallet"] => Self::Wallet,
+            ["v1", "ledger"] => Self::Ledger,
+            ["v1", "events"] => Self::Events,
+            ["v1", "reward-definitions"] => Self::RewardDefinitions,
+            ["v1", "reward-definitions", id] => Self::RewardDefinition((*id).to_owned()),
+            ["v1", "campaigns"] => Self::Campaigns,
+            ["v1", "campaigns", id] => Self::Campaign(campaign(id)?),
+            ["v1", "campaigns", id, "activate"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Active),
+            ["v1", "campaigns", id, "pause"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Paused),
+            ["v1", "campaigns", id, "end"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Ended),
+            ["v1", "campaigns", id, "batches"] => Self::Batches(campaign(id)?),
+            ["healthz"] => Self::Health,
+            #[cfg(feature = "dev")]
+            ["dev", "token"] => Self::DevToken,
+            _ => return None,
+        })
+    }
+
+    /// The path without its parameters, and its methods.
+    const fn describe(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Redemptions => ("/v1/redemptions", "GET, POST"),
+            Self::Redemption(_) => ("/v1/redemptions/{id}", "GET"),
+            Self::CodeRedemptions(_) => ("/v1/codes/{code}/redemptions", "POST"),
+            Self::Preview => ("/v1/codes/preview", "POST"),
+            Self::Wallet => ("/v1/wallet", "GET"),
+            Self::Ledger => ("/v1/ledger", "GET"),
+            Self::Events => ("/v1/events", "GET"),
+            Self::RewardDefinitions => ("/v1/reward-definitions", "GET, POST"),
+            Self::RewardDefinition(_) => ("/v1/reward-definitions/{reward_id}", "GET"),
+            Self::Campaigns => ("/v1/campaigns", "GET, POST"),
+            Self::Campaign(_) => ("/v1/campaigns/{campaign}", "GET, PATCH"),
+            Self::CampaignMove(_, CampaignStatus::Active) => ("/v1/campaigns/{campaign}/activate", "POST"),
+            Self::CampaignMove(_, CampaignStatus::Paused) => ("/v1/campaigns/{campaign}/pause", "POST"),
+            Self::CampaignMove(..) => ("/v1/campaigns/{campaign}/end", "POST"),
+            Self::Batches(_) => ("/v1/campaigns/{campaign}/batches", "GET, POST"),
+            Self::Health => ("/healthz", "GET"),
+            #[cfg(feature = "dev")]
+            Self::DevToken => ("/dev/token", "POST"),
+        }
+    }
+}
+
+/// Percent-decodes a path segment; `None` when it is not UTF-8.
+fn decode(segment: &str) -> Option<String> {
+    // `+` stands for itself in a path; the form decoder would read a space.
+    let pairs = form_urlencoded::parse(segment.as_bytes());
+    if segment.contains('%') && !segment.contains(['&', '=', '+']) {
+        return pairs.into_iter().next().map(|(name, _)| name.into_owned());
+    }
+    Some(segment.to_owned())
+}
+
+/// Answers a request.
+pub(crate) async fn route(request: Request, env: &Env, config: &Config) -> Result<Response, Fault> {
+    let path = request.path();
+    let Some(route) = Route::of(&path) else {
+        return Answer::error(&ProtocolError::NotFound, "/")?.into_response();
+    };
+    let (instance, methods) = route.describe();
+    let method = request.method();
+    let allowed = methods.split(", ").any(|allowed| allowed == method.as_ref());
+    if !allowed {
+        let answer = Answer::error(&ProtocolError::HttpMethodNotAllowed, instance)?;
+        return answer.header("Allow", format!("{methods}, OPTIONS")).into_response();
+    }
+    check_roots(env, config).await?;
+    match dispatch(route, method, request, env, config, instance).await {
+        Ok(response) => Ok(response),
+        Err(Stop::Answer(answer)) => answer.into_response(),
+        Err(Stop::Fault(fault)) => Answer::fault(&fault, instance).into_response(),
+    }
+}
+
+async fn dispatch(
+    route: Route,
+    method: Method,
+    request: Request,
+    env: &Env,
+    config: &Config,
+    instance: &'static str,
+) -> Result<Response, Stop> {
+    if let Route::Health = route {
+        return Ok(health(config)?.into_response()?);
+    }
+    #[cfg(feature = "dev")]
+    if let Route::DevToken = route {
+        return crate::dev_token::sign(request, config, instance).await;
+    }
+    let principal = authenticate(&request, config, instance)?;
+    let query = query_of(&request);
+    let inbound = Inbound { request, config, principal, instance, query };
+    let objects = Objects(env);
+    let post = method == Method::Post;
+    match route {
+        Route::Redemptions if post => redeem::redeem(inbound, &objects, None).await,
+        Route::CodeRedemptions(code) => redeem::redeem(inbound, &objects, Some(code)).await,
+        Route::Redemptions => redeem::history(inbound, &objects).await,
+        Route::Redemption(id) => redeem::read(inbound, &objects, &id).await,
+        Route::Preview => redeem::preview(inbound, &objects).await,
+        Route::Wallet => redeem::wallet(inbound, &objects).await,
+        Route::Ledger => redeem::ledger(inbound, &objects).await,
+        Route::Events => redeem::events(inbound, &objects).await,
+        Route::RewardDefinitions if post => administer::define(inbound, &objects).await,
+        Route::RewardDefinitions => administer::definitions(inbound, &objects).await,
+        Route::RewardDefinition(id) => administer::definition(inbound, &objects, id).await,
+        Route::Campaigns if post => administer::create_campaign(inbound, &objects).await,
+        Route::Campaigns => administer::campaigns(inbound, &objects).await,
+        Route::Campaign(campaign) if method == Method::Patch => {
+            administer::patch_campaign(inbound, &objects, campaign).await
+        }
+        Route::Campaign(campaign) => administer::campaign(inbound, &objects, campaign).await,
+        Route::CampaignMove(campaign, to) => administer::move_campaign(inbound, &objects, campaign, to).await,
+        Route::Batches(campaign) if post => administer::batch(inbound, &objects, campaign).await,
+        Route::Batches(campaign) => administer::batches(inbound, &objects, campaign).await,
+        Route::Health => Ok(health(config)?.into_response()?),
+        #[cfg(feature = "dev")]
+        Route::DevToken => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
+    }
+}
+
+fn health(config: &Config) -> Result<Answer, Fault> {
+    let epochs: Vec<u8> = config.roots.epochs().map(|(epoch, _)| epoch).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    Answer::json(
+        200,
+        &serde_json::json!({ "ok": true, "version": version, "environment": config.environment.as_str(), "epochs": epochs }),
+    )
+}
+
+thread_local! {
+    static ROOTS_CHECKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Once per isolate, before anything is served: the roots must be those of first use. A wrong secret must not
+/// turn every honest customer into an attacker.
+async fn check_roots(env: &Env, config: &Config) -> Result<(), Fault> {
+    if ROOTS_CHECKED.get() {
+        return Ok(());
+    }
+    let values = config.roots.epochs().map(|(epoch, root)| (epoch, hex::encode(&root.check_value()))).collect();
+    let response = Objects(env).merchant(ENVIRONMENT_OBJECT, &MerchantOp::CheckRoots { values }).await?;
+    let RootsAnswer { mismatched } = read_json(response).await?;
+    if !mismatched.is_empty() {
+        let epochs: Vec<String> = mismatched.iter().map(|epoch| format!("ROOT_{epoch}")).collect();
+        return Err(Fault::new(format!("not the secret of first use: {}; refusing to serve", epochs.join(", "))));
+    }
+    ROOTS_CHECKED.set(true);
+    Ok(())
+}

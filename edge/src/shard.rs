@@ -1,0 +1,332 @@
+//! CodeShard: which seqs of a campaign are used, and by which redemption.
+//!
+//! Arriving intents commit in groups: at once when idle, else up to four milliseconds or 64 of them together,
+//! each in a transaction of its own within one turn.
+
+use crate::answer::Answer;
+use crate::calls::{
+    CampaignOp, Count, MemberCall, MemberOp, Objects, PreviewAnswer, Pulled, Recognised, ShardOp, VersionAnswer,
+    read_call, read_json,
+};
+use crate::config::Config;
+use crate::due;
+use crate::platform::{Fault, SyncStorage, now, random_u32};
+use crate::shard_store::ShardStore;
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::keys::MerchantId;
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
+use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle};
+use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
+use counterfoil_core::refusal::Refusal;
+use counterfoil_core::rules::{Facts, Rules, evaluate, recognised};
+use counterfoil_core::time::Instant;
+use counterfoil_core::wallet::Names;
+use counterfoil_core::wire::{Preview, PreviewCampaign, PreviewReward, PreviewRule, Verdict};
+use futures_channel::oneshot;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+
+/// How long an intent waits for company.
+const GROUP_WAIT_MS: u64 = 4;
+/// Most intents in one group.
+const GROUP_ITEMS_MAX: usize = 64;
+/// The rules are pulled again for an unknown seq at most this often.
+const PULL_AGAIN_MS: i64 = 1_000;
+/// The one item of this object's due-table.
+const PENDING_ITEM: &str = "pending";
+
+type Waiting = (Intent, oneshot::Sender<Result<PrepareAnswer, Fault>>);
+
+/// See the module.
+#[durable_object]
+pub struct CodeShard {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    state: State,
+    env: Env,
+    storage: SyncStorage,
+    name: RefCell<Option<String>>,
+    rules: RefCell<Option<Rc<Rules>>>,
+    pulled_at: Cell<Option<Instant>>,
+    waiting: RefCell<Vec<Waiting>>,
+    settled: RefCell<Vec<(Rid, Fingerprint)>>,
+    last_group: Cell<Instant>,
+    scheduled: Cell<bool>,
+}
+
+impl DurableObject for CodeShard {
+    fn new(state: State, env: Env) -> Self {
+        let storage = SyncStorage::of(&state);
+        let inner = Inner {
+            state,
+            env,
+            storage,
+            name: RefCell::new(None),
+            rules: RefCell::new(None),
+            pulled_at: Cell::new(None),
+            waiting: RefCell::new(Vec::new()),
+            settled: RefCell::new(Vec::new()),
+            last_group: Cell::new(Instant(0)),
+            scheduled: Cell::new(false),
+        };
+        if let Err(fault) = inner.load() {
+            worker::console_error!("{}", fault.0);
+        }
+        Self { inner: Rc::new(inner) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let answer = match self.answer(&mut request).await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::fault(&fault, "code shard"),
+        };
+        answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        if let Err(fault) = self.inner.ring().await {
+            worker::console_error!("{}", fault.0);
+        }
+        Response::empty()
+    }
+}
+
+impl CodeShard {
+    async fn answer(&self, request: &mut Request) -> Result<Answer, Fault> {
+        let call = read_call::<ShardOp>(request).await?;
+        let inner = &self.inner;
+        inner.remember_name(&call.name)?;
+        due::heal(&inner.storage)?;
+        match call.op {
+            ShardOp::Prepare { intent } => {
+                inner.know(&intent.facts).await?;
+                let reply = inner.enqueue(intent).await?;
+                Answer::json(200, &reply)
+            }
+            ShardOp::Recognise { facts } => {
+                inner.know(&facts).await?;
+                Answer::json(200, &Recognised { recognised: recognised(inner.rules().as_deref(), &facts) })
+            }
+            ShardOp::Preview { facts, mref } => {
+                inner.know(&facts).await?;
+                Answer::json(200, &PreviewAnswer { preview: inner.preview(&facts, &mref)? })
+            }
+            ShardOp::Settle { rid, fp, fate } => {
+                match fate {
+                    // The pending row goes with the next group: one commit less for each redemption.
+                    Fate::Committed => inner.settled.borrow_mut().push((rid, fp)),
+                    Fate::Aborted => inner.storage.transaction(|| inner.close(&rid, &fp, fate))?,
+                    Fate::Running => {}
+                }
+                Answer::json(200, &serde_json::json!({}))
+            }
+            ShardOp::Rules { rules } => Answer::json(200, &VersionAnswer { version: inner.adopt(rules)? }),
+            ShardOp::Count => Answer::json(200, &Count { redeemed: inner.store().total()? }),
+        }
+    }
+}
+
+impl Inner {
+    fn store(&self) -> ShardStore<'_> {
+        ShardStore(&self.storage)
+    }
+
+    fn load(&self) -> Result<(), Fault> {
+        self.store().create()?;
+        *self.name.borrow_mut() = self.store().name()?;
+        *self.rules.borrow_mut() = self.store().rules()?.map(Rc::new);
+        Ok(())
+    }
+
+    fn rules(&self) -> Option<Rc<Rules>> {
+        self.rules.borrow().clone()
+    }
+
+    fn remember_name(&self, name: &str) -> Result<(), Fault> {
+        if self.name.borrow().is_none() {
+            self.store().set_name(name)?;
+            *self.name.borrow_mut() = Some(name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// This object's campaign: `merchant/campaign`, and its own number.
+    fn campaign(&self) -> Result<(String, u32), Fault> {
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a shard without a name"))?;
+        let (campaign, shard) = name.rsplit_once('/').ok_or_else(|| Fault::new("a shard with a bad name"))?;
+        Ok((campaign.to_owned(), shard.parse().map_err(|_| Fault::new("a shard with a bad number"))?))
+    }
+
+    fn merchant(&self) -> Result<MerchantId, Fault> {
+        let (campaign, _) = self.campaign()?;
+        let (merchant, _) = campaign.split_once('/').ok_or_else(|| Fault::new("a shard without a merchant"))?;
+        MerchantId::new(merchant).map_err(|_| Fault::new("a shard with a bad merchant"))
+    }
+
+    /// Takes newer rules; never goes back. Answers the version that counts.
+    fn adopt(&self, rules: Rules) -> Result<u32, Fault> {
+        let known = self.rules.borrow().as_ref().map_or(0, |rules| rules.version);
+        if rules.version > known {
+            self.store().set_rules(&rules)?;
+            let version = rules.version;
+            *self.rules.borrow_mut() = Some(Rc::new(rules));
+            return Ok(version);
+        }
+        Ok(known)
+    }
+
+    /// Pulls the rules when there are none yet, or when this code is not known: it may have been minted since.
+    async fn know(&self, facts: &Facts) -> Result<(), Fault> {
+        let recent = self.pulled_at.get().is_some_and(|at| at.plus_ms(PULL_AGAIN_MS) > now());
+        if recognised(self.rules().as_deref(), facts) || recent {
+            return Ok(());
+        }
+        let (campaign, shard) = self.campaign()?;
+        let pulled: Pulled =
+            read_json(Objects(&self.env).campaign(&campaign, &CampaignOp::Pull { shard }).await?).await?;
+        self.pulled_at.set(Some(now()));
+        if let Some(rules) = pulled.rules {
+            self.adopt(rules)?;
+        }
+        Ok(())
+    }
+
+    /// Joins the group under way, or commits at once when idle.
+    async fn enqueue(self: &Rc<Self>, intent: Intent) -> Result<PrepareAnswer, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().push((intent, sender));
+        let full = self.waiting.borrow().len() >= GROUP_ITEMS_MAX;
+        let idle =
+            !self.scheduled.get() && self.last_group.get().plus_ms(i64::try_from(GROUP_WAIT_MS).unwrap_or(4)) <= now();
+        if idle || full {
+            self.commit_group();
+        } else if !self.scheduled.replace(true) {
+            let inner = Rc::clone(self);
+            self.state.wait_until(async move {
+                Delay::from(Duration::from_millis(GROUP_WAIT_MS)).await;
+                inner.scheduled.set(false);
+                inner.commit_group();
+            });
+        }
+        receiver.await.map_err(|_| Fault::new("the group was lost"))?
+    }
+
+    /// One turn: settles what was decided, then each waiting intent in its own transaction. Everything becomes
+    /// durable together, and no answer leaves before.
+    fn commit_group(&self) {
+        self.last_group.set(now());
+        let settled = self.settled.take();
+        if !settled.is_empty() {
+            let closing = self
+                .storage
+                .transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
+            if let Err(fault) = closing {
+                // The rows stay pending; the alarm asks the Members again.
+                worker::console_error!("{}", fault.0);
+            }
+        }
+        for (intent, sender) in self.waiting.take() {
+            let answer = self.storage.transaction(|| self.prepare(&intent));
+            // A receiver that is gone lost nothing: its Member asks again, or this shard asks the Member.
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn prepare(&self, intent: &Intent) -> Result<PrepareAnswer, Fault> {
+        let store = self.store();
+        let rules = self.rules();
+        let config = Config::of(&self.env)?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let view = ShardView {
+            rules: rules.as_deref(),
+            pending: store.pending(&intent.rid, &intent.fp)?,
+            other_pending: store.other_pending(&intent.rid, &intent.fp)?,
+            used_by_rid: store.uses(intent.facts.seq, &intent.rid)?,
+            usage: store.usage(&intent.facts, &intent.rid.mref(), rules.as_deref())?,
+        };
+        match prepare(&view, intent, now(), |rid| names.redemption(rid)) {
+            PrepareStep::Answer(answer) => Ok(answer),
+            PrepareStep::Consume(prepared) => {
+                let at = now();
+                store.consume(intent, &prepared, at.plus_ms(INQUIRE_AFTER_MS))?;
+                if due::next(&self.storage)?.is_none() {
+                    due::plan(&self.storage, PENDING_ITEM, at.plus_ms(INQUIRE_AFTER_MS))?;
+                }
+                Ok(PrepareAnswer::Prepared(prepared))
+            }
+        }
+    }
+
+    /// Ends a pending row by the Member's word.
+    fn close(&self, rid: &Rid, fp: &Fingerprint, fate: Fate) -> Result<(), Fault> {
+        let store = self.store();
+        let pending = store.pending(rid, fp)?.is_some();
+        match settle(pending, fate) {
+            PendingStep::Commit => store.commit(rid, fp),
+            PendingStep::GiveBack => store.give_back(rid, fp),
+            PendingStep::Keep => Ok(()),
+        }
+    }
+
+    fn preview(&self, facts: &Facts, mref: &Mref) -> Result<Option<Preview>, Fault> {
+        let Some(rules) = self.rules().filter(|rules| recognised(Some(rules), facts)) else { return Ok(None) };
+        let config = Config::of(&self.env)?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let usage = self.store().usage(facts, mref, Some(&rules))?;
+        let verdicts = evaluate(&rules, facts, &usage, |rid| names.redemption(rid));
+        let refusal: Option<Refusal> = verdicts.iter().find_map(|(_, refusal)| refusal.clone());
+        let listed = verdicts.into_iter().map(|(rule, refusal)| PreviewRule {
+            rule: rule.to_owned(),
+            passed: refusal.is_none(),
+            detail: refusal.map(|refusal| refusal.detail()),
+        });
+        let recognised_rule = PreviewRule { rule: "code_not_recognised".to_owned(), passed: true, detail: None };
+        Ok(Some(Preview {
+            would: if refusal.is_none() { Verdict::Redeem } else { Verdict::Refuse },
+            refusal,
+            reward: PreviewReward {
+                name: rules.reward.name.clone(),
+                kind: rules.reward.kind,
+                value: rules.reward.value.clone(),
+            },
+            campaign: PreviewCampaign { name: rules.name.clone(), ends_at: rules.ends_at },
+            rules: std::iter::once(recognised_rule).chain(listed).collect(),
+        }))
+    }
+
+    /// The alarm: asks the Members of intents that have waited too long what became of them.
+    async fn ring(&self) -> Result<(), Fault> {
+        let items = due::take(&self.storage)?;
+        if items.iter().any(|item| item == PENDING_ITEM) {
+            self.storage.transaction(|| {
+                self.settled.take().iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed))
+            })?;
+            for overdue in self.store().overdue(now())? {
+                let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
+                let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
+                let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
+                let call = MemberCall { instance: String::new(), refresh: None, op };
+                let fate = Objects(&self.env).inquire(&member, &call).await;
+                self.storage.transaction(|| {
+                    if let Err(fault) = &fate {
+                        worker::console_error!("inquiry failed: {}", fault.0);
+                    }
+                    self.close(&rid, &fp, fate.unwrap_or(Fate::Running))?;
+                    let pause_ms = backoff_ms(overdue.tries, random_u32());
+                    self.store().ask_again(&rid, &fp, now().plus_ms(pause_ms))
+                })?;
+            }
+            match self.store().next_inquiry()? {
+                Some(at) => due::plan(&self.storage, PENDING_ITEM, at)?,
+                None => due::done(&self.storage, PENDING_ITEM)?,
+            }
+        }
+        due::rearm(&self.storage)
+    }
+}

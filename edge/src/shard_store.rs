@@ -1,0 +1,167 @@
+//! SQL of a CodeShard. A redeemed code costs one row of about 45 bytes; an unredeemed one costs nothing.
+
+use crate::due;
+use crate::platform::{Fault, SyncStorage};
+use crate::sql::{first, query, run};
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::protocol::{Intent, Prepared};
+use counterfoil_core::rules::{Facts, Rules, Usage};
+use counterfoil_core::time::Instant;
+use counterfoil_core::wire::CampaignKind;
+
+/// Inquiries of one alarm turn.
+const INQUIRIES_MAX: u32 = 6;
+
+pub(crate) struct ShardStore<'a>(pub(crate) &'a SyncStorage);
+
+/// A pending intent whose fate must be asked.
+pub(crate) struct Overdue {
+    pub(crate) intent: Intent,
+    pub(crate) prepared: Prepared,
+    pub(crate) tries: u32,
+}
+
+impl ShardStore<'_> {
+    pub(crate) fn create(&self) -> Result<(), Fault> {
+        for statement in [
+            due::SCHEMA,
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS total (one INTEGER PRIMARY KEY CHECK (one = 1), used INTEGER NOT NULL CHECK (used >= 0)) STRICT",
+            "INSERT INTO total VALUES (1, 0) ON CONFLICT DO NOTHING",
+            // rid begins with the member, so one range of the key answers \"this code, this member\".
+            "CREATE TABLE IF NOT EXISTS uses (
+                seq INTEGER NOT NULL CHECK (seq BETWEEN 0 AND 16777215), rid BLOB NOT NULL CHECK (length(rid) = 26),
+                PRIMARY KEY (seq, rid)
+            ) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS pending (
+                rid BLOB NOT NULL, fp BLOB NOT NULL, seq INTEGER NOT NULL, intent TEXT NOT NULL, prepared TEXT NOT NULL,
+                ask_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rid, fp)
+            ) STRICT, WITHOUT ROWID",
+        ] {
+            run(self.0, statement, &[])?;
+        }
+        Ok(())
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+        first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        run(self.0, statement, &[key.into(), value.into()]).map(drop)
+    }
+
+    pub(crate) fn name(&self) -> Result<Option<String>, Fault> {
+        self.meta("name")
+    }
+
+    pub(crate) fn set_name(&self, name: &str) -> Result<(), Fault> {
+        self.set_meta("name", name)
+    }
+
+    pub(crate) fn rules(&self) -> Result<Option<Rules>, Fault> {
+        Ok(self.meta("rules")?.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    pub(crate) fn set_rules(&self, rules: &Rules) -> Result<(), Fault> {
+        self.set_meta("rules", &serde_json::to_string(rules)?)
+    }
+
+    pub(crate) fn total(&self) -> Result<u64, Fault> {
+        Ok(first(self.0, "SELECT used FROM total", &[])?.map_or(0, |row| row.count(0)))
+    }
+
+    /// The promise already given to this very command.
+    pub(crate) fn pending(&self, rid: &Rid, fp: &Fingerprint) -> Result<Option<Prepared>, Fault> {
+        let statement = "SELECT prepared FROM pending WHERE rid = ? AND fp = ?";
+        let row = first(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()])?;
+        row.map(|row| row.json(0)).transpose()
+    }
+
+    /// Whether this redemption is pending under another command.
+    pub(crate) fn other_pending(&self, rid: &Rid, fp: &Fingerprint) -> Result<bool, Fault> {
+        let statement = "SELECT 1 FROM pending WHERE rid = ? AND fp <> ? LIMIT 1";
+        run(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()])
+    }
+
+    pub(crate) fn uses(&self, seq: u32, rid: &Rid) -> Result<bool, Fault> {
+        let statement = "SELECT 1 FROM uses WHERE seq = ? AND rid = ?";
+        run(self.0, statement, &[seq.into(), rid.as_bytes().as_slice().into()])
+    }
+
+    /// Uses that decide. A shared code's own uses are not counted: the campaign's total is its limit.
+    pub(crate) fn usage(&self, facts: &Facts, mref: &Mref, rules: Option<&Rules>) -> Result<Usage, Fault> {
+        let seq = facts.seq;
+        let of_code = match rules {
+            Some(rules) if rules.kind == CampaignKind::Unique => {
+                let statement = "SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ? LIMIT ?)";
+                first(self.0, statement, &[seq.into(), rules.uses_per_code.into()])?.map_or(0, |row| row.count(0))
+            }
+            Some(_) | None => 0,
+        };
+        let mut upper = mref.as_bytes().to_vec();
+        upper.extend([0xff; 11]);
+        let statement = "SELECT count(*), min(rid) FROM uses WHERE seq = ? AND rid >= ? AND rid < ?";
+        let bounds = [seq.into(), mref.as_bytes().as_slice().into(), upper.as_slice().into()];
+        let mine = first(self.0, statement, &bounds)?;
+        Ok(Usage {
+            of_code,
+            mine: mine.as_ref().and_then(|row| Rid::from_bytes(&row.blob(1))),
+            mine_count: mine.as_ref().map_or(0, |row| row.count(0)),
+            of_campaign: self.total()?,
+        })
+    }
+
+    /// Takes a use: use row, pending row, counter.
+    pub(crate) fn consume(&self, intent: &Intent, prepared: &Prepared, ask_at: Instant) -> Result<(), Fault> {
+        let (rid, fp, seq) = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice(), intent.facts.seq);
+        run(self.0, "INSERT INTO uses VALUES (?, ?)", &[seq.into(), rid.into()])?;
+        run(self.0, "UPDATE total SET used = used + 1", &[])?;
+        let (intent, prepared) = (serde_json::to_string(intent)?, serde_json::to_string(prepared)?);
+        run(
+            self.0,
+            "INSERT INTO pending (rid, fp, seq, intent, prepared, ask_at) VALUES (?, ?, ?, ?, ?, ?)",
+            &[rid.into(), fp.into(), seq.into(), (&intent).into(), (&prepared).into(), ask_at.0.into()],
+        )
+        .map(drop)
+    }
+
+    /// Drops a pending row; its use stays.
+    pub(crate) fn commit(&self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
+        let statement = "DELETE FROM pending WHERE rid = ? AND fp = ?";
+        run(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()]).map(drop)
+    }
+
+    /// Drops a pending row and its use.
+    pub(crate) fn give_back(&self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
+        let (rid, fp) = (rid.as_bytes().as_slice(), fp.as_bytes().as_slice());
+        let dropped =
+            first(self.0, "DELETE FROM pending WHERE rid = ? AND fp = ? RETURNING seq", &[rid.into(), fp.into()])?;
+        let Some(seq) = dropped.map(|row| row.number(0)) else { return Ok(()) };
+        if run(self.0, "DELETE FROM uses WHERE seq = ? AND rid = ? RETURNING seq", &[seq.into(), rid.into()])? {
+            run(self.0, "UPDATE total SET used = used - 1", &[])?;
+        }
+        Ok(())
+    }
+
+    /// Intents that have waited too long, the longest first.
+    pub(crate) fn overdue(&self, now: Instant) -> Result<Vec<Overdue>, Fault> {
+        let statement = "SELECT intent, prepared, tries FROM pending WHERE ask_at <= ? ORDER BY ask_at LIMIT ?";
+        let rows = query(self.0, statement, &[now.0.into(), INQUIRIES_MAX.into()])?;
+        rows.iter()
+            .map(|row| Ok(Overdue { intent: row.json(0)?, prepared: row.json(1)?, tries: row.number(2) }))
+            .collect()
+    }
+
+    pub(crate) fn ask_again(&self, rid: &Rid, fp: &Fingerprint, at: Instant) -> Result<(), Fault> {
+        let statement = "UPDATE pending SET ask_at = ?, tries = tries + 1 WHERE rid = ? AND fp = ?";
+        let values = [at.0.into(), rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()];
+        run(self.0, statement, &values).map(drop)
+    }
+
+    pub(crate) fn next_inquiry(&self) -> Result<Option<Instant>, Fault> {
+        let row = first(self.0, "SELECT min(ask_at) FROM pending", &[])?;
+        Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
+    }
+}
