@@ -6,7 +6,7 @@
 use crate::code::{Fields, Profile, WellFormedCode};
 use crate::permute::{Permutation, PermutationTable};
 use crate::short_mac::ShortMac;
-use crate::words::contains_offensive_after;
+use crate::words::{beginning_offends, is_skipped};
 use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -288,6 +288,7 @@ impl CampaignKeys {
     }
 
     /// Leftmost t bits of HMAC(K_tag, 00 ‖ header ‖ campaign ‖ serial), right-aligned.
+    #[inline]
     fn tag_of(&self, header: u8, serial: u32) -> u64 {
         let [c0, c1] = self.campaign.to_be_bytes();
         let [s0, s1, s2, s3] = serial.to_be_bytes();
@@ -321,6 +322,7 @@ impl CampaignKeys {
         (seq < self.profile.serial_space()).then(|| self.code_of(self.permutation.permute(seq))).flatten()
     }
 
+    #[inline]
     fn code_of(&self, serial: u32) -> Option<WellFormedCode> {
         let header = self.profile.kind() << 3 | self.epoch;
         let tag = self.tag_of(header, serial);
@@ -329,10 +331,11 @@ impl CampaignKeys {
     }
 
     /// Mints `count` codes from seq `from` on, skipping those whose text holds an offensive word. Ends early
-    /// only at the end of the serial space. The permutation is tabulated once, so each code costs one HMAC.
+    /// only at the end of the serial space, and at once where [`beginning_offends`]. The permutation is tabulated once, so each code costs one HMAC.
     #[must_use]
     pub fn mint_codes(&self, from: u32, count: u32) -> MintCodes<'_> {
         let table = PermutationTable::new(&self.permutation);
+        let count = if beginning_offends(self.profile, self.epoch, self.campaign) { 0 } else { count };
         MintCodes { keys: self, table, next: from, left: count, serials: [0; SERIALS_AT_ONCE], filled: 0, used: 0 }
     }
 
@@ -350,9 +353,10 @@ impl CampaignKeys {
     }
 
     /// The code of a serial, unless its text holds an offensive word.
+    #[inline]
     fn clean_code_of(&self, serial: u32) -> Option<WellFormedCode> {
         let code = self.code_of(serial)?;
-        (!contains_offensive_after(self.profile.fixed_symbols(), code.symbols())).then_some(code)
+        (!is_skipped(&code)).then_some(code)
     }
 
     /// The serial of a seq, within the serial space.
@@ -397,6 +401,7 @@ impl MintCodes<'_> {
 impl Iterator for MintCodes<'_> {
     type Item = Minted;
 
+    #[inline]
     fn next(&mut self) -> Option<Minted> {
         while self.left > 0 {
             if self.used == self.filled {

@@ -111,15 +111,17 @@ mod tests {
         for bits in [20, 24] {
             let permutation = Permutation::new(&[7; 32], bits);
             let table = PermutationTable::new(&permutation);
-            let mut seen = vec![false; 1 << bits];
-            for seq in 0..1u32 << bits {
-                let serial = table.permute(seq);
-                assert!(!std::mem::replace(&mut seen[serial as usize], true));
-                if seq % 4_093 == 0 {
-                    assert_eq!(permutation.permute(seq), serial);
-                    assert_eq!(permutation.invert(serial), seq);
-                }
+            let mut serials: Vec<u32> = (0..1 << bits).collect();
+            table.permute_all(&mut serials);
+            for seq in (0..1u32 << bits).step_by(4_093) {
+                let serial = serials[seq as usize];
+                assert_eq!(permutation.permute(seq), serial);
+                assert_eq!(permutation.invert(serial), seq);
+                assert_eq!(table.permute(seq), serial);
             }
+            let mut seen = vec![false; 1 << bits];
+            serials.iter().for_each(|serial| seen[*serial as usize] = true);
+            assert!(seen.iter().all(|seen| *seen));
         }
     }
 }

@@ -51,8 +51,8 @@ pub struct Rules {
     pub starts_at: Option<Instant>,
     /// First instant after the end.
     pub ends_at: Option<Instant>,
-    /// Uses of each code, for unique campaigns.
-    pub uses_per_code: u64,
+    /// Uses of each code; none for no limit of its own.
+    pub uses_per_code: Option<u64>,
     /// Redemptions by one member; none for no limit.
     pub per_member: Option<u64>,
     /// Redemptions in all; none for no limit.
@@ -130,7 +130,7 @@ pub fn evaluate(
     earlier: impl Fn(&Rid) -> String,
 ) -> Vec<(&'static str, Option<Refusal>)> {
     let range = issued_range(rules, facts);
-    let exhausted = rules.kind == CampaignKind::Unique && usage.of_code >= rules.uses_per_code;
+    let exhausted = rules.uses_per_code.is_some_and(|uses| usage.of_code >= uses);
     let member_full = rules.per_member.is_some_and(|limit| facts.member_uses >= limit);
     // A shared code is used up for a member when the campaign's limit for members is reached through it.
     let mine = usage.mine.filter(|_| exhausted || (rules.kind == CampaignKind::Shared && member_full));

@@ -28,7 +28,7 @@ fn rules() -> Rules {
         quantity: 1,
         starts_at: None,
         ends_at: None,
-        uses_per_code: 1,
+        uses_per_code: Some(1),
         per_member: None,
         total: None,
         eligibility: Eligibility::default(),
@@ -135,15 +135,18 @@ fn edges() {
     check(|c| c.rules.issued[0].recalled = true, "code_recalled");
     // The last use is usable.
     check(|c| (c.rules.total, c.usage.of_campaign) = (Some(10), 9), "");
-    check(|c| (c.rules.uses_per_code, c.usage.of_code) = (3, 2), "");
+    check(|c| (c.rules.uses_per_code, c.usage.of_code) = (Some(3), 2), "");
     check(|c| (c.rules.per_member, c.facts.member_uses) = (Some(2), 1), "");
     // A code of three uses, one of them mine: mine again until all are gone.
-    check(|c| (c.rules.uses_per_code, c.usage.of_code, c.usage.mine) = (3, 1, Some(rid())), "");
-    check(|c| (c.rules.uses_per_code, c.usage.of_code, c.usage.mine) = (3, 3, Some(rid())), "already_redeemed_by_you");
+    check(|c| (c.rules.uses_per_code, c.usage.of_code, c.usage.mine) = (Some(3), 1, Some(rid())), "");
+    check(
+        |c| (c.rules.uses_per_code, c.usage.of_code, c.usage.mine) = (Some(3), 3, Some(rid())),
+        "already_redeemed_by_you",
+    );
     // Shared: the same code again is mine; another code of the campaign is the member's limit.
     check(
         |c| {
-            c.rules.kind = CampaignKind::Shared;
+            (c.rules.kind, c.rules.uses_per_code) = (CampaignKind::Shared, None);
             (c.rules.per_member, c.facts.member_uses) = (Some(1), 1);
             (c.usage.of_code, c.usage.mine) = (40, Some(rid()));
         },
@@ -151,13 +154,17 @@ fn edges() {
     );
     check(
         |c| {
-            c.rules.kind = CampaignKind::Shared;
+            (c.rules.kind, c.rules.uses_per_code) = (CampaignKind::Shared, None);
             (c.rules.per_member, c.facts.member_uses) = (Some(1), 1);
             c.usage.of_code = 40;
         },
         "member_limit_reached",
     );
-    check(|c| (c.rules.kind, c.usage.of_code) = (CampaignKind::Shared, 40), "");
+    check(|c| (c.rules.kind, c.rules.uses_per_code, c.usage.of_code) = (CampaignKind::Shared, None, 40), "");
+    check(
+        |c| (c.rules.kind, c.rules.uses_per_code, c.usage.of_code) = (CampaignKind::Shared, Some(40), 40),
+        "already_redeemed",
+    );
     check(|c| (c.rules.currencies, c.facts.currency) = (Some(vec!["EUR".to_owned()]), Some("EUR".to_owned())), "");
     check(
         |c| (c.rules.currencies, c.facts.currency) = (Some(vec!["EUR".to_owned()]), Some("USD".to_owned())),

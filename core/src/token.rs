@@ -133,8 +133,12 @@ struct Claims {
     aud: Option<Audience>,
     #[serde(default)]
     role: Role,
-    #[serde(flatten)]
-    attributes: Attributes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    persona: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     via: Option<String>,
 }
@@ -142,7 +146,7 @@ struct Claims {
 impl Claims {
     /// Whether every text is within its bounds.
     fn sound(&self) -> bool {
-        let Attributes { tier, persona, tags } = &self.attributes;
+        let Self { tier, persona, tags, .. } = self;
         valid_sub(&self.sub)
             && tags.as_ref().is_none_or(|tags| tags.len() <= LIST_ENTRIES_MAX)
             && [tier, persona, &self.via].into_iter().flatten().chain(tags.iter().flatten()).all(|t| valid_attribute(t))
@@ -200,7 +204,8 @@ impl TokenPolicy {
         if !claims.sound() {
             return Err(TokenError::Claims);
         }
-        let (sub, role, attributes, via) = (claims.sub, claims.role, claims.attributes, claims.via);
+        let Claims { sub, role, tier, persona, tags, via, .. } = claims;
+        let attributes = Attributes { tier, persona, tags };
         Ok(Principal { merchant, sub, role, expires_at, attributes, via })
     }
 
@@ -217,7 +222,9 @@ impl TokenPolicy {
             iss: self.issuer.clone(),
             aud: self.audience.clone().map(Audience::One),
             role: principal.role,
-            attributes: principal.attributes.clone(),
+            tier: principal.attributes.tier.clone(),
+            persona: principal.attributes.persona.clone(),
+            tags: principal.attributes.tags.clone(),
             via: principal.via.clone(),
         };
         let payload = serde_json::to_vec(&claims).unwrap_or_default();
@@ -242,7 +249,8 @@ pub fn valid_attribute(text: &str) -> bool {
 
 fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
     let bytes = Base64UrlUnpadded::decode_vec(part).map_err(|_| TokenError::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)
+    let text = core::str::from_utf8(&bytes).map_err(|_| TokenError::Malformed)?;
+    serde_json::from_str(text).map_err(|_| TokenError::Malformed)
 }
 
 /// Seconds of a NumericDate in milliseconds, where it is a time RFC 3339 can write.

@@ -75,7 +75,7 @@ export async function buildEdge(kind) {
 
 async function compile(kind, features, outDir, report) {
   report("cargo compiles it; the first time with all its crates, a minute or two");
-  const args = ["--release", "--no-opt", "--out-dir", relative(edgeDir, outDir), "."];
+  const args = ["--profile", "edge", "--no-opt", "--out-dir", relative(edgeDir, outDir), "."];
   if (features.length > 0) args.push("--features", features.join(","));
   const built = await run(toolBinary("worker-build"), args, {
     cwd: edgeDir,

@@ -18,8 +18,7 @@ const CAMPAIGNS_PER_PAGE_MAX: u32 = 40;
 /// `POST /v1/reward-definitions`.
 pub(crate) async fn define(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
-    let body = inbound.body().await?;
+    let body = inbound.body()?;
     let new: NewRewardDefinition = inbound.parse(&body)?;
     let once = inbound.once("", &canonical(&body))?;
     let merchant = inbound.principal.merchant.as_str();
@@ -30,7 +29,6 @@ pub(crate) async fn define(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
 pub(crate) async fn definitions(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
     let page = inbound.take_page()?;
-    inbound.no_more_query()?;
     Ok(objects.merchant(inbound.principal.merchant.as_str(), &MerchantOp::Definitions(page)).await?)
 }
 
@@ -41,8 +39,19 @@ pub(crate) async fn definition(
     reward_id: String,
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
     let op = MerchantOp::Definition { reward_id };
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
+}
+
+/// `PATCH /v1/reward-definitions/{reward_id}`.
+pub(crate) async fn patch_definition(
+    mut inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    reward_id: String,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let patch = inbound.patch()?;
+    let op = MerchantOp::PatchDefinition { reward_id, if_match: inbound.if_match()?, patch };
     Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
 }
 
@@ -50,8 +59,7 @@ pub(crate) async fn definition(
 /// lost in between, the same key creates the same campaign.
 pub(crate) async fn create_campaign(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
-    let body = inbound.body().await?;
+    let body = inbound.body()?;
     let definition: NewCampaign = inbound.parse(&body)?;
     let once = inbound.once("", &canonical(&body))?;
     let merchant = inbound.principal.merchant.as_str().to_owned();
@@ -78,7 +86,6 @@ pub(crate) async fn campaigns(mut inbound: Inbound<'_>, objects: &Objects<'_>) -
     inbound.need(&[Role::Admin])?;
     let mut page = inbound.take_page()?;
     page.limit = page.limit.min(CAMPAIGNS_PER_PAGE_MAX);
-    inbound.no_more_query()?;
     let merchant = inbound.principal.merchant.as_str();
     let EnrolledPage { campaigns, next_cursor } =
         read_json(objects.merchant(merchant, &MerchantOp::Enrolled(page)).await?).await?;
@@ -97,7 +104,6 @@ pub(crate) async fn campaigns(mut inbound: Inbound<'_>, objects: &Objects<'_>) -
 /// `GET /v1/campaigns/{campaign}`.
 pub(crate) async fn campaign(inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
     let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
     Ok(objects.campaign(&name, &CampaignOp::Read).await?)
 }
@@ -109,13 +115,20 @@ pub(crate) async fn patch_campaign(
     campaign: u16,
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
-    let patch = match parse_patch(&inbound.body().await?) {
-        Ok(patch) => patch,
-        Err(invalid) => return stop_invalid(invalid, inbound.instance),
-    };
-    let op = CampaignOp::Patch { if_match: inbound.if_match()?, patch };
-    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    let patch = inbound.patch()?;
+    let if_match = inbound.if_match()?;
+    let merchant = inbound.principal.merchant.as_str();
+    let mut reward = None;
+    if let Some(reward_id) = patch.get("reward_id").and_then(Value::as_str) {
+        // Bound first: from then on the campaign is told of this reward's changes. A binding too many is harmless.
+        let op = MerchantOp::Bind { campaign, reward_id: reward_id.to_owned() };
+        let bound = objects.merchant(merchant, &op).await?;
+        if bound.status_code() == 200 {
+            reward = Some(read_json(bound).await?);
+        }
+    }
+    let op = CampaignOp::Patch { if_match, patch, reward };
+    let name = campaign_name(merchant, campaign);
     Ok(objects.campaign(&name, &op).await?)
 }
 
@@ -132,8 +145,7 @@ pub(crate) async fn move_campaign(
     to: CampaignStatus,
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    inbound.no_more_query()?;
-    let Nothing {} = inbound.json().await?;
+    let Nothing {} = inbound.json()?;
     let once = inbound.once(&campaign.to_string(), to.name().as_bytes())?;
     let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
     Ok(objects.campaign(&name, &CampaignOp::Move { to, once }).await?)
@@ -142,8 +154,7 @@ pub(crate) async fn move_campaign(
 /// `POST /v1/campaigns/{campaign}/batches`.
 pub(crate) async fn batch(mut inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin, Role::Service])?;
-    inbound.no_more_query()?;
-    let new: NewBatch = inbound.json().await?;
+    let new: NewBatch = inbound.json()?;
     let command = serde_json::to_vec(&new)?;
     let once = inbound.once(&campaign.to_string(), &command)?;
     let (offline, format) = (new.offline, new.format);
@@ -170,9 +181,30 @@ pub(crate) async fn batch(mut inbound: Inbound<'_>, objects: &Objects<'_>, campa
 pub(crate) async fn batches(mut inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin, Role::Service])?;
     let page = inbound.take_page()?;
-    inbound.no_more_query()?;
     let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
     Ok(objects.campaign(&name, &CampaignOp::Batches(page)).await?)
+}
+
+/// `GET /v1/campaigns/{campaign}/batches/{batch_id}`.
+pub(crate) async fn read_batch(
+    inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    campaign: u16,
+    batch_id: String,
+) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin, Role::Service])?;
+    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
+    Ok(objects.campaign(&name, &CampaignOp::ReadBatch { batch_id }).await?)
+}
+
+impl Inbound<'_> {
+    /// A merge patch.
+    fn patch(&mut self) -> Result<Value, Stop> {
+        match parse_patch(&self.body()?) {
+            Ok(patch) => Ok(patch),
+            Err(invalid) => stop_invalid(invalid, self.instance),
+        }
+    }
 }
 
 /// The parsed command in one canonical spelling: keys sorted, white space gone.

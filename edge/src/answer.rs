@@ -33,23 +33,20 @@ impl Answer {
     /// A refusal. `instance` is the route without its parameters.
     pub(crate) fn refusal(refusal: &Refusal, instance: &str) -> Result<Self, Fault> {
         let answer = Self::problem(&Problem::of_refusal(refusal, instance))?;
-        Ok(match refusal {
-            Refusal::TooManyAttempts { retry_after_s } => answer.header("Retry-After", retry_after_s.to_string()),
-            Refusal::CodeNotRecognised => answer.header(HOLD_HEADER, "1"),
-            _ => answer,
-        })
+        if let Refusal::TooManyAttempts { retry_after_s } = refusal {
+            return Ok(answer.header("Retry-After", retry_after_s.to_string()));
+        }
+        Ok(if *refusal == Refusal::CodeNotRecognised { answer.header(HOLD_HEADER, "1") } else { answer })
     }
 
     /// An error of the protocol.
     pub(crate) fn error(error: &ProtocolError, instance: &str) -> Result<Self, Fault> {
         let answer = Self::problem(&Problem::of_error(error, instance))?;
-        Ok(match error {
-            ProtocolError::InvalidToken => {
-                answer.header("WWW-Authenticate", "Bearer realm=\"counterfoil\", error=\"invalid_token\"")
-            }
-            ProtocolError::Overloaded => answer.header("Retry-After", "1"),
-            _ => answer,
-        })
+        if *error == ProtocolError::InvalidToken {
+            let challenge = "Bearer realm=\"counterfoil\", error=\"invalid_token\"";
+            return Ok(answer.header("WWW-Authenticate", challenge));
+        }
+        Ok(if *error == ProtocolError::Overloaded { answer.header("Retry-After", "1") } else { answer })
     }
 
     /// 400 `invalid_request`.

@@ -30,7 +30,7 @@ pub(crate) struct Call<T> {
 
 /// Asked of a Member.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum MemberOp {
     Redeem(RedeemCall),
     Preview(PreviewCall),
@@ -103,7 +103,7 @@ pub(crate) struct HistoryQuery {
 
 /// Asked of a CodeShard.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ShardOp {
     Prepare {
         intent: Intent,
@@ -164,16 +164,22 @@ pub(crate) struct Once {
 
 /// Asked of a Campaign.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum CampaignOp {
     Create {
         definition: NewCampaign,
         reward: RewardDefinition,
     },
     Read,
+    /// `reward` is the definition that the patch names, where it names one that exists.
     Patch {
         if_match: Option<u32>,
         patch: serde_json::Value,
+        reward: Option<RewardDefinition>,
+    },
+    /// Its reward's definition has changed. Ignored where the campaign has another reward by now.
+    Reward {
+        reward: RewardDefinition,
     },
     Move {
         to: CampaignStatus,
@@ -186,6 +192,9 @@ pub(crate) enum CampaignOp {
         once: Option<Once>,
     },
     Batches(PageQuery),
+    ReadBatch {
+        batch_id: String,
+    },
     /// A shard pulls the rules, and is registered for changes in the same commit.
     Pull {
         shard: u32,
@@ -210,7 +219,7 @@ pub(crate) struct Pulled {
 
 /// Asked of a Merchant.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum MerchantOp {
     /// Compares root check values with those of first use.
     CheckRoots {
@@ -221,6 +230,16 @@ pub(crate) enum MerchantOp {
         once: Option<Once>,
     },
     Definition {
+        reward_id: String,
+    },
+    PatchDefinition {
+        reward_id: String,
+        if_match: Option<u32>,
+        patch: serde_json::Value,
+    },
+    /// A campaign is about to give this reward: it will be told of the reward's changes.
+    Bind {
+        campaign: u16,
         reward_id: String,
     },
     Definitions(PageQuery),

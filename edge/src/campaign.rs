@@ -11,6 +11,7 @@ use counterfoil_core::hex;
 use counterfoil_core::limits::{MINT_SPARE, MINT_SPARE_DIVISOR};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::rules::{IssuedRange, Rules};
+use counterfoil_core::wire::merge_patch;
 use counterfoil_core::wire::{
     BatchResource, CampaignKind, CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, Page,
     ProtocolError, RewardDefinition,
@@ -42,6 +43,16 @@ struct Stored {
     version: u32,
     next_seq: u32,
     issued: u64,
+}
+
+/// A batch, with what only support needs.
+#[derive(Serialize, Deserialize)]
+struct StoredBatch {
+    resource: BatchResource,
+    /// Version of the offensive-word list it was minted with.
+    word_list: u32,
+    /// Made by the CLI.
+    offline: bool,
 }
 
 impl DurableObject for Campaign {
@@ -106,10 +117,22 @@ impl Campaign {
                 Some(stored) => self.resource(200, &stored).await,
                 None => Answer::error(&ProtocolError::NotFound, INSTANCE),
             },
-            CampaignOp::Patch { if_match, patch } => {
-                match self.storage.transaction(|| self.patch(if_match, &patch))? {
+            CampaignOp::Patch { if_match, patch, reward } => {
+                match self.storage.transaction(|| self.patch(if_match, &patch, reward))? {
                     Ok(()) => self.changed().await,
                     Err(answer) => Ok(answer),
+                }
+            }
+            CampaignOp::Reward { reward } => {
+                self.storage.transaction(|| self.take_reward(reward))?;
+                self.push().await?;
+                Answer::json(200, &serde_json::json!({}))
+            }
+            CampaignOp::ReadBatch { batch_id } => {
+                let row = first(&self.storage, "SELECT doc FROM batches WHERE batch_id = ?", &[(&batch_id).into()])?;
+                match row {
+                    Some(row) => Answer::json(200, &row.json::<StoredBatch>(0)?.resource),
+                    None => Answer::error(&ProtocolError::NotFound, INSTANCE_BATCHES),
                 }
             }
             CampaignOp::Move { to, once } => match self.storage.transaction(|| self.move_to(to, once.as_ref()))? {
@@ -170,7 +193,12 @@ impl Campaign {
 
     /// RFC 7396 over the definition, then every check of a new one. Layout, kind and reward freeze with the
     /// first mint: codes are out.
-    fn patch(&self, if_match: Option<u32>, patch: &serde_json::Value) -> Result<Result<(), Answer>, Fault> {
+    fn patch(
+        &self,
+        if_match: Option<u32>,
+        patch: &serde_json::Value,
+        reward: Option<RewardDefinition>,
+    ) -> Result<Result<(), Answer>, Fault> {
         let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
         let Some(if_match) = if_match else { return refuse(&ProtocolError::PreconditionRequired) };
         if if_match != stored.version {
@@ -180,7 +208,7 @@ impl Campaign {
             return refuse(&illegal(stored.status));
         }
         let mut merged = serde_json::to_value(&stored.definition)?;
-        merge(&mut merged, patch);
+        merge_patch(&mut merged, patch);
         let definition: NewCampaign = match counterfoil_core::wire::parse(&serde_json::to_vec(&merged)?) {
             Ok(definition) => definition,
             Err(invalid) => return refuse(&ProtocolError::InvalidRequest(invalid)),
@@ -195,12 +223,14 @@ impl Campaign {
             ("kind", definition.kind != old.kind),
             ("reward_id", definition.reward_id != old.reward_id),
         ] {
-            if changed && (stored.issued > 0 || path == "reward_id") {
-                errors.add(path, "is fixed for this campaign");
+            if changed && stored.issued > 0 {
+                errors.add(path, "is fixed since codes were minted");
             }
         }
         let zone = IanaZone::named(&definition.time_zone);
-        let checked = definition.validate(Some(stored.reward.kind), zone.as_ref());
+        let reward = if definition.reward_id == old.reward_id { Some(stored.reward.clone()) } else { reward };
+        let reward = reward.filter(|reward| reward.reward_id == definition.reward_id);
+        let checked = definition.validate(reward.as_ref().map(|reward| reward.kind), zone.as_ref());
         if let Err(more) = checked {
             errors.0.extend(more.0);
         }
@@ -209,10 +239,22 @@ impl Campaign {
         }
         if definition != stored.definition {
             stored.definition = definition;
+            stored.reward = reward.unwrap_or(stored.reward);
             stored.version += 1;
             self.store(&stored)?;
         }
         Ok(Ok(()))
+    }
+
+    /// The reward's definition has changed: from now on it is worth that. Never back to an older version.
+    fn take_reward(&self, reward: RewardDefinition) -> Result<(), Fault> {
+        let Some(mut stored) = self.stored()? else { return Ok(()) };
+        if reward.reward_id == stored.reward.reward_id && reward.version > stored.reward.version {
+            stored.reward = reward;
+            stored.version += 1;
+            self.store(&stored)?;
+        }
+        Ok(())
     }
 
     /// Activate, pause, end. A move already made answers 200 and changes nothing. `Ok(true)` for a replay.
@@ -224,7 +266,7 @@ impl Campaign {
             Seen::New => {}
         }
         if stored.status != to {
-            if !stored.status.legal_moves().contains(&to) {
+            if !stored.status.legal_moves().iter().any(|(_, reached)| *reached == to) {
                 return refuse(&illegal(stored.status));
             }
             stored.status = to;
@@ -273,22 +315,22 @@ impl Campaign {
         }
         let zone = IanaZone::named(&stored.definition.time_zone);
         let expires_on = zone.zip(new.expires_on).map(|(zone, day)| day.next().start_in(&zone));
+        let number = first(&self.storage, "SELECT count(*) + 1 FROM batches", &[])?.map_or(1, |row| row.count(0));
         let batch = BatchResource {
             batch_id: format!("ba_{}", hex::encode(&random::<12>())),
-            label: new.label,
+            label: new.label.unwrap_or_else(|| format!("Batch {number}")),
             from_seq: stored.next_seq,
             to_seq: stored.next_seq + u32::try_from(wanted).unwrap_or(u32::MAX),
             count: new.count,
             epoch,
-            offline: new.offline,
             expires_at: new.expires_at.or(expires_on),
             reference: new.reference,
-            word_list: LIST_VERSION,
             created_at: now(),
             by: by.to_owned(),
             recalled: false,
         };
-        let doc = serde_json::to_string(&batch)?;
+        let stored_batch = StoredBatch { resource: batch.clone(), word_list: LIST_VERSION, offline: new.offline };
+        let doc = serde_json::to_string(&stored_batch)?;
         run(
             &self.storage,
             "INSERT INTO batches (batch_id, from_seq, to_seq, doc) VALUES (?, ?, ?, ?)",
@@ -298,7 +340,7 @@ impl Campaign {
         stored.issued += u64::from(new.count);
         stored.version += 1;
         self.store(&stored)?;
-        once::keep(&self.storage, once, &doc, now())?;
+        once::keep(&self.storage, once, &serde_json::to_string(&batch)?, now())?;
         Ok(Ok(reserved(batch, &stored, false)))
     }
 
@@ -309,7 +351,8 @@ impl Campaign {
         let statement = "SELECT n, doc FROM batches WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
         let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
         let next_cursor = cut(&mut rows, page.limit);
-        let items = rows.iter().map(|row| row.json(1)).collect::<Result<Vec<BatchResource>, _>>()?;
+        let items =
+            rows.iter().map(|row| Ok(row.json::<StoredBatch>(1)?.resource)).collect::<Result<Vec<_>, Fault>>()?;
         Answer::json(200, &Page { items, next_cursor })
     }
 
@@ -322,7 +365,7 @@ impl Campaign {
         let issued = rows
             .iter()
             .map(|row| {
-                let batch: BatchResource = row.json(0)?;
+                let batch = row.json::<StoredBatch>(0)?.resource;
                 Ok(IssuedRange {
                     from: batch.from_seq,
                     to: batch.to_seq,
@@ -333,6 +376,7 @@ impl Campaign {
             })
             .collect::<Result<_, Fault>>()?;
         let shared_default = (definition.kind == CampaignKind::Shared).then_some(1);
+        let unique_default = (definition.kind == CampaignKind::Unique).then_some(1);
         Ok(Rules {
             version: *version,
             campaign: definition.campaign.unwrap_or_default(),
@@ -344,7 +388,7 @@ impl Campaign {
             quantity: definition.quantity,
             starts_at,
             ends_at,
-            uses_per_code: definition.limits.uses_per_code.unwrap_or(1),
+            uses_per_code: definition.limits.uses_per_code.or(unique_default),
             per_member: definition.limits.per_member.or(shared_default),
             total: definition.limits.total,
             eligibility: definition.eligibility.clone().unwrap_or_default(),
@@ -431,25 +475,6 @@ fn refuse<T>(error: &ProtocolError) -> Result<Result<T, Answer>, Fault> {
 }
 
 fn illegal(status: CampaignStatus) -> ProtocolError {
-    let legal_moves = status.legal_moves().iter().map(|to| to.name().to_owned()).collect();
+    let legal_moves = status.legal_moves().iter().map(|(call, _)| (*call).to_owned()).collect();
     ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves }
-}
-
-/// RFC 7396: null removes, objects merge, the rest replaces.
-fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
-    let serde_json::Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = serde_json::Value::Object(serde_json::Map::new());
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key.clone()).or_insert(serde_json::Value::Null), value);
-        }
-    }
 }

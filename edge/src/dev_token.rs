@@ -26,7 +26,12 @@ struct Body {
 }
 
 /// Signs a token for a day.
-pub(crate) async fn sign(request: Request, config: &Config, instance: &'static str) -> Result<Response, Stop> {
+pub(crate) fn sign(
+    request: Request,
+    body: Option<Vec<u8>>,
+    config: &Config,
+    instance: &'static str,
+) -> Result<Response, Stop> {
     let nobody = Principal {
         merchant: MerchantId::new("demo").map_err(|e| crate::platform::Fault::new(e.to_string()))?,
         sub: String::new(),
@@ -35,8 +40,8 @@ pub(crate) async fn sign(request: Request, config: &Config, instance: &'static s
         attributes: Attributes::default(),
         via: None,
     };
-    let mut inbound = Inbound { request, config, principal: nobody.clone(), instance, query: vec![] };
-    let Body { sub, role, merchant, tier, persona, tags, via } = inbound.json().await?;
+    let mut inbound = Inbound { request, config, principal: nobody.clone(), instance, query: vec![], body };
+    let Body { sub, role, merchant, tier, persona, tags, via } = inbound.json()?;
     let mut principal = Principal { sub, role, attributes: Attributes { tier, persona, tags }, via, ..nobody };
     if let Some(merchant) = merchant {
         match MerchantId::new(&merchant) {

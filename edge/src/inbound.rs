@@ -20,6 +20,28 @@ pub(crate) struct Inbound<'a> {
     /// Route without parameters: the instance of problem documents.
     pub(crate) instance: &'static str,
     pub(crate) query: Vec<(String, String)>,
+    /// Absent when it was larger than allowed.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// Reads a body within bounds, before anything else: a connection whose request was left unread cannot be used
+/// again. One that says it is too large is not read at all; `None`.
+pub(crate) async fn read_body(request: &mut Request) -> Result<Option<Vec<u8>>, Fault> {
+    let length = request.headers().get("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Ok(None);
+    }
+    let mut body = Vec::new();
+    if request.inner().body().is_some() {
+        let mut stream = request.stream()?;
+        while let Some(chunk) = stream.next().await {
+            body.extend_from_slice(&chunk?);
+            if body.len() > BODY_BYTES_MAX {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(body))
 }
 
 /// Why a handler stops early: an answer that is not the usual one, or a fault.
@@ -132,22 +154,9 @@ impl Inbound<'_> {
         Ok(Some(version.and_then(|version| version.parse().ok()).unwrap_or(0)))
     }
 
-    /// The body, refused before reading where it says its size, and while reading where it does not.
-    pub(crate) async fn body(&mut self) -> Result<Vec<u8>, Stop> {
-        let length = self.header("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
-        if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-            return stop(&ProtocolError::TooLarge, self.instance);
-        }
-        let mut body = Vec::new();
-        if self.request.inner().body().is_some() {
-            let mut stream = self.request.stream()?;
-            while let Some(chunk) = stream.next().await {
-                body.extend_from_slice(&chunk?);
-                if body.len() > BODY_BYTES_MAX {
-                    return stop(&ProtocolError::TooLarge, self.instance);
-                }
-            }
-        }
+    /// The body, of a kind that is understood.
+    pub(crate) fn body(&mut self) -> Result<Vec<u8>, Stop> {
+        let Some(body) = self.body.take() else { return stop(&ProtocolError::TooLarge, self.instance) };
         let kind = self.header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !body.is_empty() && kind != "application/json" && kind != "application/merge-patch+json" {
@@ -157,8 +166,8 @@ impl Inbound<'_> {
     }
 
     /// A JSON body of a known shape.
-    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
-        let body = self.body().await?;
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
+        let body = self.body()?;
         self.parse(&body)
     }
 
@@ -205,16 +214,5 @@ impl Inbound<'_> {
             |text: &str| text.parse().ok().filter(|n: &u64| *n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
         let before = self.take_as("cursor", "a next_cursor of this list", number)?;
         Ok(PageQuery { before, limit: limit.unwrap_or(PAGE_ROWS_DEFAULT) })
-    }
-
-    /// Stops when a query parameter is left that nobody takes.
-    pub(crate) fn no_more_query(&self) -> Result<(), Stop> {
-        match self.query.first() {
-            None => Ok(()),
-            Some((name, _)) => stop_invalid(
-                InvalidRequest::one(&format!("query {name}"), "not a parameter of this call"),
-                self.instance,
-            ),
-        }
     }
 }

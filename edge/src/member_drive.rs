@@ -9,14 +9,14 @@ use crate::due;
 use crate::member::Inner;
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::{DECISION_WAIT_MS, INTENT_DEADLINE_MS};
+use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
 use counterfoil_core::protocol::member::{
     DecideStep, Known, MemberView, Receipt, Settlement, decide, inquire, open, receive,
 };
 use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{ProtocolError, Redemption, RedemptionStatus};
+use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, RedemptionStatus};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::RefCell;
@@ -42,6 +42,8 @@ enum Ended {
     Refused(Refusal),
     /// Not decided: a participant could not be reached. It is kept and driven on.
     Kept,
+    /// A balance would leave the integers that clients keep exactly: nothing was done.
+    Overflow,
     /// Something is wrong here.
     Failed(Fault),
 }
@@ -170,6 +172,10 @@ impl Inner {
                 self.current(rid, instance, replayed)
             }
             Ended::Refused(refusal) => Answer::refusal(&refusal, instance),
+            Ended::Overflow => {
+                let reason = format!("the balance would exceed {INTEGER_MAX}");
+                Answer::invalid(InvalidRequest::one("code", reason), instance)
+            }
             Ended::Failed(fault) => Ok(Answer::fault(&fault, instance)),
         }
     }
@@ -267,8 +273,9 @@ impl Inner {
                 next_ledger_row: store.next_ledger_row()?,
                 opened_at: store.opened(&intent.rid)?.map(|open| open.opened_at),
             };
-            let step = decide(&view, intent, answer, &names, at)
-                .map_err(|_| Fault::new("a balance would leave the exact integers"))?;
+            let Ok(step) = decide(&view, intent, answer, &names, at) else {
+                return Ok((Some(Ended::Overflow), Settlement::Abort, vec![]));
+            };
             Ok(match step {
                 DecideStep::Commit(decision) => {
                     let events = store.apply(intent, &decision, at)?;

@@ -2,12 +2,19 @@
 //! environment's root check values.
 
 use crate::answer::Answer;
-use crate::calls::{EnrolledPage, Enrolment, MerchantOp, Once, PageQuery, RootsAnswer, read_call};
+use crate::calls::{
+    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Once, PageQuery, RootsAnswer, campaign_name, read_call,
+};
+use crate::due;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::hex;
-use counterfoil_core::wire::{InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition};
+use counterfoil_core::protocol::backoff_ms;
+use counterfoil_core::wire::{
+    InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
+};
+use std::cell::RefCell;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// Name of the object that keeps the root check values; no merchant can have it.
@@ -15,17 +22,22 @@ pub(crate) const ENVIRONMENT_OBJECT: &str = "@environment";
 /// Random campaign numbers tried before the next free one is searched.
 const NUMBERS_TRIED: u32 = 32;
 const INSTANCE_DEFINITIONS: &str = "/v1/reward-definitions";
+const INSTANCE_DEFINITION: &str = "/v1/reward-definitions/{reward_id}";
+/// Due-item that tells campaigns of changed definitions.
+const PUSH_ITEM: &str = "push";
 const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
 
 /// See the module.
 #[durable_object]
 pub struct Merchant {
+    env: Env,
     storage: SyncStorage,
+    name: RefCell<Option<String>>,
 }
 
 impl DurableObject for Merchant {
-    fn new(state: State, _env: Env) -> Self {
-        let merchant = Self { storage: SyncStorage::of(&state) };
+    fn new(state: State, env: Env) -> Self {
+        let merchant = Self { env, storage: SyncStorage::of(&state), name: RefCell::new(None) };
         if let Err(fault) = merchant.create() {
             worker::console_error!("{}", fault.0);
         }
@@ -34,40 +46,71 @@ impl DurableObject for Merchant {
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let answer = match read_call::<MerchantOp>(&mut request).await {
-            Ok(call) => self.answer(call.op),
+            Ok(call) => self.answer(&call.name, call.op).await,
             Err(fault) => Err(fault),
         };
         let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "merchant"));
         answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        if let Err(fault) = self.ring().await {
+            worker::console_error!("{}", fault.0);
+        }
+        Response::empty()
     }
 }
 
 impl Merchant {
     fn create(&self) -> Result<(), Fault> {
         for statement in [
+            due::SCHEMA,
             once::SCHEMA,
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS roots (epoch INTEGER PRIMARY KEY, kcv TEXT NOT NULL) STRICT",
             "CREATE TABLE IF NOT EXISTS definitions (
                 n INTEGER PRIMARY KEY, reward_id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, doc TEXT NOT NULL
             ) STRICT",
             "CREATE TABLE IF NOT EXISTS campaigns (
-                n INTEGER PRIMARY KEY, campaign INTEGER NOT NULL UNIQUE CHECK (campaign BETWEEN 1 AND 65535),
-                reward_id TEXT NOT NULL
+                n INTEGER PRIMARY KEY, campaign INTEGER NOT NULL UNIQUE CHECK (campaign BETWEEN 1 AND 65535)
             ) STRICT",
+            // Which campaigns are told of which reward's changes, and up to which version they were.
+            "CREATE TABLE IF NOT EXISTS bindings (
+                reward_id TEXT NOT NULL, campaign INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (reward_id, campaign)
+            ) STRICT, WITHOUT ROWID",
         ] {
             run(&self.storage, statement, &[])?;
         }
+        let name = first(&self.storage, "SELECT value FROM meta WHERE key = 'name'", &[])?;
+        *self.name.borrow_mut() = name.map(|row| row.text(0)).transpose()?;
         Ok(())
     }
 
-    fn answer(&self, op: MerchantOp) -> Result<Answer, Fault> {
+    async fn answer(&self, name: &str, op: MerchantOp) -> Result<Answer, Fault> {
+        if self.name.borrow().is_none() {
+            run(&self.storage, "INSERT INTO meta VALUES ('name', ?) ON CONFLICT DO NOTHING", &[name.into()])?;
+            *self.name.borrow_mut() = Some(name.to_owned());
+        }
+        due::heal(&self.storage)?;
         match op {
             MerchantOp::CheckRoots { values } => self.storage.transaction(|| self.check_roots(&values)),
             MerchantOp::Define { new, once } => self.storage.transaction(|| self.define(new, once.as_ref())),
             MerchantOp::Definition { reward_id } => match self.definition(&reward_id)? {
-                Some(definition) => Answer::json(200, &definition),
-                None => Answer::error(&ProtocolError::NotFound, "/v1/reward-definitions/{reward_id}"),
+                Some(definition) => Ok(Answer::json(200, &definition)?.header("ETag", etag(&definition))),
+                None => Answer::error(&ProtocolError::NotFound, INSTANCE_DEFINITION),
             },
+            MerchantOp::PatchDefinition { reward_id, if_match, patch } => {
+                let answer = self.storage.transaction(|| self.patch_definition(&reward_id, if_match, &patch))?;
+                self.push().await?;
+                Ok(answer)
+            }
+            MerchantOp::Bind { campaign, reward_id } => self.storage.transaction(|| {
+                let Some(definition) = self.definition(&reward_id)? else {
+                    return Answer::error(&ProtocolError::NotFound, INSTANCE_CAMPAIGNS);
+                };
+                self.bind(campaign, &definition)?;
+                Answer::json(200, &definition)
+            }),
             MerchantOp::Definitions(page) => self.definitions(&page),
             MerchantOp::Enrol { definition, once } => {
                 self.storage.transaction(|| self.enrol(definition, once.as_ref()))
@@ -129,6 +172,77 @@ impl Merchant {
             .header("Location", format!("{INSTANCE_DEFINITIONS}/{}", definition.reward_id)))
     }
 
+    /// A new version counts for every redemption after the campaigns that give it have been told.
+    fn patch_definition(
+        &self,
+        reward_id: &str,
+        if_match: Option<u32>,
+        patch: &serde_json::Value,
+    ) -> Result<Answer, Fault> {
+        let refuse = |error: &ProtocolError| Answer::error(error, INSTANCE_DEFINITION);
+        let Some(definition) = self.definition(reward_id)? else { return refuse(&ProtocolError::NotFound) };
+        let Some(if_match) = if_match else { return refuse(&ProtocolError::PreconditionRequired) };
+        if if_match != definition.version {
+            return refuse(&ProtocolError::VersionMismatch);
+        }
+        let mut merged = serde_json::to_value(definition.editable())?;
+        merge_patch(&mut merged, patch);
+        let revised = parse(&serde_json::to_vec(&merged)?).and_then(|body| definition.revise(body));
+        let mut revised = match revised {
+            Ok(revised) => revised,
+            Err(invalid) => return Answer::invalid(invalid, INSTANCE_DEFINITION),
+        };
+        revised.version = definition.version;
+        if revised != definition {
+            revised.version += 1;
+            let doc = serde_json::to_string(&revised)?;
+            let statement = "UPDATE definitions SET version = ?2, doc = ?3 WHERE reward_id = ?1";
+            run(&self.storage, statement, &[reward_id.into(), revised.version.into(), (&doc).into()])?;
+            due::plan(&self.storage, PUSH_ITEM, now())?;
+        }
+        Ok(Answer::json(200, &revised)?.header("ETag", etag(&revised)))
+    }
+
+    fn bind(&self, campaign: u16, definition: &RewardDefinition) -> Result<(), Fault> {
+        let statement = "INSERT INTO bindings VALUES (?1, ?2, ?3)
+            ON CONFLICT (reward_id, campaign) DO UPDATE SET version = max(version, ?3)";
+        let values = [(&definition.reward_id).into(), u32::from(campaign).into(), definition.version.into()];
+        run(&self.storage, statement, &values).map(drop)
+    }
+
+    /// Tells campaigns of definitions that have changed since they were told. What fails is tried again.
+    async fn push(&self) -> Result<(), Fault> {
+        let behind = "SELECT b.campaign, d.doc FROM bindings b JOIN definitions d ON d.reward_id = b.reward_id
+            WHERE b.version < d.version LIMIT 100";
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a merchant without a name"))?;
+        let mut failed = false;
+        for row in query(&self.storage, behind, &[])? {
+            let campaign = u16::try_from(row.number(0)).unwrap_or_default();
+            let reward: RewardDefinition = row.json(1)?;
+            let op = CampaignOp::Reward { reward: reward.clone() };
+            match Objects(&self.env).campaign(&campaign_name(&name, campaign), &op).await {
+                Ok(response) if response.status_code() == 200 => self.bind(campaign, &reward)?,
+                Ok(_) | Err(_) => failed = true,
+            }
+        }
+        if failed || run(&self.storage, behind, &[])? {
+            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
+        } else {
+            due::done(&self.storage, PUSH_ITEM)
+        }
+    }
+
+    async fn ring(&self) -> Result<(), Fault> {
+        for item in due::take(&self.storage)? {
+            if item == PUSH_ITEM {
+                self.push().await?;
+            } else {
+                due::done(&self.storage, &item)?;
+            }
+        }
+        due::rearm(&self.storage)
+    }
+
     fn definitions(&self, page: &PageQuery) -> Result<Answer, Fault> {
         let statement = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
         let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
@@ -158,8 +272,8 @@ impl Merchant {
         };
         if !replayed {
             let number = match definition.campaign {
-                Some(number) => self.claim(number, &definition.reward_id)?.then_some(number),
-                None => self.claim_any(definition.profile.campaign_max(), &definition.reward_id)?,
+                Some(number) => self.claim(number)?.then_some(number),
+                None => self.claim_any(definition.profile.campaign_max())?,
             };
             let Some(number) = number else {
                 let what = definition.campaign.map_or_else(
@@ -169,28 +283,29 @@ impl Merchant {
                 return Answer::error(&ProtocolError::AlreadyExists { what }, INSTANCE_CAMPAIGNS);
             };
             definition.campaign = Some(number);
+            self.bind(number, &reward)?;
             once::keep(&self.storage, once, &number.to_string(), now())?;
         }
         Answer::json(200, &Enrolment { definition, reward, replayed })
     }
 
-    fn claim(&self, campaign: u16, reward_id: &str) -> Result<bool, Fault> {
-        let statement = "INSERT INTO campaigns (campaign, reward_id) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING n";
-        run(&self.storage, statement, &[u32::from(campaign).into(), reward_id.into()])
+    fn claim(&self, campaign: u16) -> Result<bool, Fault> {
+        let statement = "INSERT INTO campaigns (campaign) VALUES (?) ON CONFLICT DO NOTHING RETURNING n";
+        run(&self.storage, statement, &[u32::from(campaign).into()])
     }
 
     /// A random number, so that numbers tell nothing; when the space is nearly full, the lowest free one.
-    fn claim_any(&self, max: u16, reward_id: &str) -> Result<Option<u16>, Fault> {
+    fn claim_any(&self, max: u16) -> Result<Option<u16>, Fault> {
         for _ in 0..NUMBERS_TRIED {
             let number = u16::try_from(random_u32() % u32::from(max)).unwrap_or_default() + 1;
-            if self.claim(number, reward_id)? {
+            if self.claim(number)? {
                 return Ok(Some(number));
             }
         }
         let taken = query(&self.storage, "SELECT campaign FROM campaigns ORDER BY campaign", &[])?;
         let taken: std::collections::HashSet<u32> = taken.iter().map(|row| row.number(0)).collect();
         match (1..=max).find(|number| !taken.contains(&u32::from(*number))) {
-            Some(number) => Ok(self.claim(number, reward_id)?.then_some(number)),
+            Some(number) => Ok(self.claim(number)?.then_some(number)),
             None => Ok(None),
         }
     }
@@ -202,6 +317,10 @@ impl Merchant {
         let campaigns = rows.iter().filter_map(|row| u16::try_from(row.number(1)).ok()).collect();
         Answer::json(200, &EnrolledPage { campaigns, next_cursor })
     }
+}
+
+fn etag(definition: &RewardDefinition) -> String {
+    format!("\"{}\"", definition.version)
 }
 
 /// Cuts rows that were read one too far; answers the cursor of the next page. Column 0 is the row's number.

@@ -31,7 +31,8 @@ pub(crate) fn respond(
         headers.push(("Idempotent-Replayed", "true".to_owned()));
     }
     if offline {
-        let answer = Answer::json(201, batch)?;
+        let location = format!("/v1/campaigns/{}/batches/{}", reserved.campaign, batch.batch_id);
+        let answer = Answer::json(201, batch)?.header("Location", location);
         return headers.into_iter().fold(answer, |answer, (name, value)| answer.header(name, value)).into_response();
     }
     let (content_type, extension) = match format {

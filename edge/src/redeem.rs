@@ -14,7 +14,19 @@ use counterfoil_core::wire::{InvalidRequest, Method, ProtocolError, RedeemBody, 
 use serde::Deserialize;
 use worker::Response;
 
-const STATUSES: [&str; 6] = ["redeeming", "redeem_failed", "refused", "redeemed", "granting", "granted"];
+/// Every status that a redemption can have.
+const STATUSES: [&str; 10] = [
+    "redeeming",
+    "redeem_failed",
+    "refused",
+    "held",
+    "redeemed",
+    "granting",
+    "grant_failed",
+    "granted",
+    "cancelled",
+    "reversed",
+];
 
 /// Whose data a call is about.
 struct Target {
@@ -122,14 +134,13 @@ pub(crate) async fn redeem(
     path_code: Option<String>,
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Member, Role::Service])?;
-    inbound.no_more_query()?;
     let key = inbound.key_required()?;
     let body = match &path_code {
         Some(code) => {
-            let RedeemPathBody { currency, order, member_id } = inbound.json().await?;
+            let RedeemPathBody { currency, order, member_id } = inbound.json()?;
             RedeemBody { code: code.clone(), currency, order, member_id }
         }
-        None => inbound.json().await?,
+        None => inbound.json()?,
     };
     let target = inbound.target(body.member_id.as_deref(), "member_id")?;
     inbound.check_order_and_currency(body.order.as_deref(), body.currency.as_deref())?;
@@ -171,8 +182,7 @@ struct PreviewBody {
 /// `POST /v1/codes/preview`.
 pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Member, Role::Service])?;
-    inbound.no_more_query()?;
-    let PreviewBody { code, currency, member_id } = inbound.json().await?;
+    let PreviewBody { code, currency, member_id } = inbound.json()?;
     let target = inbound.target(member_id.as_deref(), "member_id")?;
     inbound.check_order_and_currency(None, currency.as_deref())?;
     let (code, alias) = match inbound.submitted(&code)? {
@@ -186,7 +196,6 @@ pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> 
 /// `GET /v1/redemptions/{id}`.
 pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &str) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
-    inbound.no_more_query()?;
     let rid = inbound.config.id_key.read_redemption(&inbound.principal.merchant, id);
     match rid.filter(|rid| rid.mref() == target.mref) {
         Some(rid) => inbound.send(objects, &target, MemberOp::Redemption { rid }).await,
@@ -205,14 +214,12 @@ pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> 
         from: inbound.take_as("from", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
         to: inbound.take_as("to", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
     };
-    inbound.no_more_query()?;
     inbound.send(objects, &target, MemberOp::Redemptions(query)).await
 }
 
 /// `GET /v1/wallet`.
 pub(crate) async fn wallet(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
-    inbound.no_more_query()?;
     inbound.send(objects, &target, MemberOp::Wallet).await
 }
 
@@ -220,7 +227,6 @@ pub(crate) async fn wallet(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
 pub(crate) async fn ledger(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
     let page = inbound.take_page()?;
-    inbound.no_more_query()?;
     inbound.send(objects, &target, MemberOp::Ledger(page)).await
 }
 
@@ -232,11 +238,14 @@ pub(crate) async fn events(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
     let wait = inbound.take_as("wait", "0 to 25 seconds", |text| {
         text.parse().ok().filter(|wait| *wait <= POLL_WAIT_MAX_S && !text.starts_with('+'))
     })?;
-    inbound.no_more_query()?;
     let headers = inbound.request.headers();
     let socket = headers.get("Upgrade")?.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
     let offered = headers.get("Sec-WebSocket-Protocol")?.unwrap_or_default();
     let select = offered.split(',').any(|protocol| protocol.trim() == SUBPROTOCOL);
+    if socket && !select && !offered.is_empty() {
+        let invalid = InvalidRequest::one("header Sec-WebSocket-Protocol", format!("{SUBPROTOCOL} is spoken here"));
+        return stop_invalid(invalid, inbound.instance);
+    }
     let op =
         MemberOp::Events { since, wait_s: wait.unwrap_or(0), expires_at: inbound.principal.expires_at, socket, select };
     if socket {

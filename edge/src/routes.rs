@@ -4,7 +4,7 @@ use crate::administer;
 use crate::answer::Answer;
 use crate::calls::{MerchantOp, Objects, RootsAnswer, read_json};
 use crate::config::Config;
-use crate::inbound::{Inbound, Stop, authenticate, query_of};
+use crate::inbound::{Inbound, Stop, authenticate, query_of, read_body};
 use crate::merchant::ENVIRONMENT_OBJECT;
 use crate::platform::Fault;
 use crate::redeem;
@@ -28,6 +28,7 @@ enum Route {
     Campaign(u16),
     CampaignMove(u16, CampaignStatus),
     Batches(u16),
+    Batch(u16, String),
     Health,
     #[cfg(feature = "dev")]
     DevToken,
@@ -37,6 +38,9 @@ impl Route {
     /// The route of a path; `None` where there is none.
     fn of(path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        if segments.contains(&"") {
+            return None;
+        }
         let campaign = |text: &str| {
             let canonical = !text.starts_with(['0', '+']);
             text.parse::<u16>().ok().filter(|_| canonical)
@@ -56,6 +60,7 @@ impl Route {
             ["v1", "campaigns", id, "activate"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Active),
             ["v1", "campaigns", id, "pause"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Paused),
             ["v1", "campaigns", id, "end"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Ended),
+            ["v1", "campaigns", id, "batches", batch] => Self::Batch(campaign(id)?, (*batch).to_owned()),
             ["v1", "campaigns", id, "batches"] => Self::Batches(campaign(id)?),
             ["healthz"] => Self::Health,
             #[cfg(feature = "dev")]
@@ -75,13 +80,14 @@ impl Route {
             Self::Ledger => ("/v1/ledger", "GET"),
             Self::Events => ("/v1/events", "GET"),
             Self::RewardDefinitions => ("/v1/reward-definitions", "GET, POST"),
-            Self::RewardDefinition(_) => ("/v1/reward-definitions/{reward_id}", "GET"),
+            Self::RewardDefinition(_) => ("/v1/reward-definitions/{reward_id}", "GET, PATCH"),
             Self::Campaigns => ("/v1/campaigns", "GET, POST"),
             Self::Campaign(_) => ("/v1/campaigns/{campaign}", "GET, PATCH"),
             Self::CampaignMove(_, CampaignStatus::Active) => ("/v1/campaigns/{campaign}/activate", "POST"),
             Self::CampaignMove(_, CampaignStatus::Paused) => ("/v1/campaigns/{campaign}/pause", "POST"),
             Self::CampaignMove(..) => ("/v1/campaigns/{campaign}/end", "POST"),
             Self::Batches(_) => ("/v1/campaigns/{campaign}/batches", "GET, POST"),
+            Self::Batch(..) => ("/v1/campaigns/{campaign}/batches/{batch_id}", "GET"),
             Self::Health => ("/healthz", "GET"),
             #[cfg(feature = "dev")]
             Self::DevToken => ("/dev/token", "POST"),
@@ -100,8 +106,9 @@ fn decode(segment: &str) -> Option<String> {
 }
 
 /// Answers a request.
-pub(crate) async fn route(request: Request, env: &Env, config: &Config) -> Result<Response, Fault> {
+pub(crate) async fn route(mut request: Request, env: &Env, config: &Config) -> Result<Response, Fault> {
     let path = request.path();
+    let body = read_body(&mut request).await?;
     let Some(route) = Route::of(&path) else {
         return Answer::error(&ProtocolError::NotFound, "/")?.into_response();
     };
@@ -113,7 +120,7 @@ pub(crate) async fn route(request: Request, env: &Env, config: &Config) -> Resul
         return answer.header("Allow", format!("{methods}, OPTIONS")).into_response();
     }
     check_roots(env, config).await?;
-    match dispatch(route, method, request, env, config, instance).await {
+    match dispatch(route, request, body, env, config, instance).await {
         Ok(response) => Ok(response),
         Err(Stop::Answer(answer)) => answer.into_response(),
         Err(Stop::Fault(fault)) => Answer::fault(&fault, instance).into_response(),
@@ -122,22 +129,23 @@ pub(crate) async fn route(request: Request, env: &Env, config: &Config) -> Resul
 
 async fn dispatch(
     route: Route,
-    method: Method,
     request: Request,
+    body: Option<Vec<u8>>,
     env: &Env,
     config: &Config,
     instance: &'static str,
 ) -> Result<Response, Stop> {
+    let method = request.method();
     if let Route::Health = route {
         return Ok(health(config)?.into_response()?);
     }
     #[cfg(feature = "dev")]
     if let Route::DevToken = route {
-        return crate::dev_token::sign(request, config, instance).await;
+        return crate::dev_token::sign(request, body, config, instance);
     }
     let principal = authenticate(&request, config, instance)?;
     let query = query_of(&request);
-    let inbound = Inbound { request, config, principal, instance, query };
+    let inbound = Inbound { request, config, principal, instance, query, body };
     let objects = Objects(env);
     let post = method == Method::Post;
     match route {
@@ -151,6 +159,9 @@ async fn dispatch(
         Route::Events => redeem::events(inbound, &objects).await,
         Route::RewardDefinitions if post => administer::define(inbound, &objects).await,
         Route::RewardDefinitions => administer::definitions(inbound, &objects).await,
+        Route::RewardDefinition(id) if method == Method::Patch => {
+            administer::patch_definition(inbound, &objects, id).await
+        }
         Route::RewardDefinition(id) => administer::definition(inbound, &objects, id).await,
         Route::Campaigns if post => administer::create_campaign(inbound, &objects).await,
         Route::Campaigns => administer::campaigns(inbound, &objects).await,
@@ -161,6 +172,7 @@ async fn dispatch(
         Route::CampaignMove(campaign, to) => administer::move_campaign(inbound, &objects, campaign, to).await,
         Route::Batches(campaign) if post => administer::batch(inbound, &objects, campaign).await,
         Route::Batches(campaign) => administer::batches(inbound, &objects, campaign).await,
+        Route::Batch(campaign, batch) => administer::read_batch(inbound, &objects, campaign, batch).await,
         Route::Health => Ok(health(config)?.into_response()?),
         #[cfg(feature = "dev")]
         Route::DevToken => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),

@@ -7,7 +7,6 @@ use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::CampaignKind;
 
 /// Inquiries of one alarm turn.
 const INQUIRIES_MAX: u32 = 6;
@@ -90,15 +89,15 @@ impl ShardStore<'_> {
         run(self.0, statement, &[seq.into(), rid.as_bytes().as_slice().into()])
     }
 
-    /// Uses that decide. A shared code's own uses are not counted: the campaign's total is its limit.
+    /// Uses that decide; those of a code only as far as its own limit.
     pub(crate) fn usage(&self, facts: &Facts, mref: &Mref, rules: Option<&Rules>) -> Result<Usage, Fault> {
         let seq = facts.seq;
-        let of_code = match rules {
-            Some(rules) if rules.kind == CampaignKind::Unique => {
+        let of_code = match rules.and_then(|rules| rules.uses_per_code) {
+            Some(uses) => {
                 let statement = "SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ? LIMIT ?)";
-                first(self.0, statement, &[seq.into(), rules.uses_per_code.into()])?.map_or(0, |row| row.count(0))
+                first(self.0, statement, &[seq.into(), uses.into()])?.map_or(0, |row| row.count(0))
             }
-            Some(_) | None => 0,
+            None => 0,
         };
         let mut upper = mref.as_bytes().to_vec();
         upper.extend([0xff; 11]);

@@ -160,6 +160,7 @@ impl WellFormedCode {
 
     /// Canonical text: upper case, groups joined by hyphens.
     #[must_use]
+    #[inline]
     pub fn canonical(&self) -> CodeText {
         let profile = self.fields.profile;
         let mut text = CodeText { bytes: [b'-'; TEXT_MAX], length: profile.text_length() };
@@ -211,7 +212,14 @@ impl CodeText {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text's bytes, all ASCII.
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@
 //! swaps would collide.
 
 use super::gf32::{alpha, mul};
-use super::profile::{PARITY_SYMBOLS, Profile, SYMBOLS_MAX};
+use super::profile::{PARITY_SYMBOLS, Profile};
 
 /// Coefficients of g(x) = (x−α)(x−α²)(x−α³) below x³, highest degree first.
 const GENERATOR: [u8; 3] = {
@@ -79,6 +79,7 @@ pub(super) fn syndromes(difference: u16) -> [u8; 3] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::profile::SYMBOLS_MAX;
     use super::*;
 
     /// Every error pattern of the contract has a syndrome of its own (code-format.md counts them).

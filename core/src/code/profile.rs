@@ -84,11 +84,16 @@ impl Profile {
         self.symbols() - PARITY_SYMBOLS
     }
 
-    /// Symbols that header and campaign decide, wholly or in part: all codes of a campaign in one epoch share the
-    /// bits in them.
+    /// Symbols that header and campaign decide, wholly or in part.
     #[must_use]
     pub const fn fixed_symbols(self) -> usize {
         (5 + self.reserved_bits() + self.campaign_bits()).div_ceil(5) as usize
+    }
+
+    /// Symbols that header and campaign decide wholly: all codes of a campaign in one epoch begin with them.
+    #[must_use]
+    pub const fn whole_fixed_symbols(self) -> usize {
+        (5 + self.reserved_bits() + self.campaign_bits()) as usize / 5
     }
 
     /// Symbols in each group between hyphens.

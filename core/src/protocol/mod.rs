@@ -66,7 +66,7 @@ pub struct Prepared {
 
 /// A participant's answer to an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum PrepareAnswer {
     /// The use is kept for this redemption until the Member decides.
     Prepared(Prepared),

@@ -42,24 +42,37 @@ impl InvalidRequest {
     }
 }
 
+/// The text of a body; an empty one is `{}`.
+fn text_of(body: &[u8]) -> Result<&str, InvalidRequest> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    core::str::from_utf8(body).map_err(|_| InvalidRequest::one("body", "not JSON: not UTF-8"))
+}
+
 /// Parses a JSON body; an empty one is `{}`.
 ///
 /// # Errors
 /// What is wrong, with the path to it.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let body = text_of(body)?;
+    let mut json = serde_json::Deserializer::from_str(body);
     let parsed = serde_path_to_error::deserialize(&mut json).map(|Object(parsed)| parsed).map_err(|error| {
         let path = error.path().to_string();
-        InvalidRequest::one(
-            if matches!(path.as_str(), "." | "?") { "body" } else { &path },
-            reason(&error.into_inner()),
-        )
+        let reason = reason(error.inner());
+        let path = if matches!(path.as_str(), "." | "?") { "" } else { path.as_str() };
+        // A missing field is reported at its own path, not at that of the object around it.
+        let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let path = match (path, missing) {
+            ("", None) => "body".to_owned(),
+            (path, None) => path.to_owned(),
+            ("", Some(field)) => field.to_owned(),
+            (path, Some(field)) => format!("{path}.{field}"),
+        };
+        InvalidRequest::one(&path, if missing.is_some() { "is required".to_owned() } else { reason })
     })?;
     json.end().map_err(|error| InvalidRequest::one("body", reason(&error)))?;
     // Absent is absent: null is for merge patches only. Most bodies hold no null and are parsed once.
-    if body.windows(4).any(|window| window == b"null")
-        && let Ok(value) = serde_json::from_slice(body)
+    if body.contains("null")
+        && let Ok(value) = serde_json::from_str(body)
         && let Some(path) = null_in(&value)
     {
         return Err(InvalidRequest::one(&path, "null is not a value here; leave the field out"));
@@ -92,9 +105,8 @@ fn null_in(value: &serde_json::Value) -> Option<String> {
 /// # Errors
 /// What is wrong.
 pub fn parse_patch(body: &[u8]) -> Result<serde_json::Value, InvalidRequest> {
-    let body = if body.is_empty() { b"{}" } else { body };
     let patch: serde_json::Value =
-        serde_json::from_slice(body).map_err(|error| InvalidRequest::one("body", reason(&error)))?;
+        serde_json::from_str(text_of(body)?).map_err(|error| InvalidRequest::one("body", reason(&error)))?;
     if patch.is_object() { Ok(patch) } else { Err(InvalidRequest::one("body", "an object (RFC 7396 merge patch)")) }
 }
 
@@ -142,6 +154,25 @@ fn reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// Applies a merge patch (RFC 7396): null removes, objects merge, the rest replaces.
+pub fn merge_patch(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge_patch(target.entry(key.clone()).or_insert(serde_json::Value::Null), value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +184,13 @@ mod tests {
         list: Option<Vec<u8>>,
         #[serde(default, deserialize_with = "optional_object")]
         inner: Option<Box<Shape>>,
+        #[serde(default)]
+        pair: Option<Pair>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Pair {
+        left: u8,
     }
 
     fn path(body: &str) -> String {
@@ -169,6 +207,8 @@ mod tests {
             (r#"{"inner":{"list":[1],"name":null}}"#, "inner.name"),
             (r#"{"inner":{"list":[1,300]}}"#, "inner.list[1]"),
             (r#"{"other":1}"#, "other"),
+            (r#"{"pair":{}}"#, "pair.left"),
+            ("\u{ff}", "body"),
             (r#"{"name":1}"#, "name"),
             (r#"{"name":"a","name":"b"}"#, "body"),
             (r#"["a",[1]]"#, "body"),
@@ -180,6 +220,21 @@ mod tests {
             ("\u{1}", "body"),
         ] {
             assert_eq!(path(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn merge_patches_follow_the_rfc() {
+        for (target, patch, expected) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{}"#, r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+        ] {
+            let mut value: serde_json::Value = serde_json::from_str(target).unwrap();
+            merge_patch(&mut value, &serde_json::from_str(patch).unwrap());
+            assert_eq!(value, serde_json::from_str::<serde_json::Value>(expected).unwrap());
         }
     }
 

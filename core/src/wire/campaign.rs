@@ -59,13 +59,12 @@ impl CampaignStatus {
         }
     }
 
-    /// Where an administrator may move it from here.
+    /// The calls that an administrator may make from here, and where they lead.
     #[must_use]
-    pub const fn legal_moves(self) -> &'static [Self] {
+    pub const fn legal_moves(self) -> &'static [(&'static str, Self)] {
         match self {
-            Self::Draft => &[Self::Active, Self::Ended],
-            Self::Active => &[Self::Paused, Self::Ended],
-            Self::Paused => &[Self::Active, Self::Ended],
+            Self::Draft | Self::Paused => &[("activate", Self::Active), ("end", Self::Ended)],
+            Self::Active => &[("pause", Self::Paused), ("end", Self::Ended)],
             Self::Ended => &[],
         }
     }
@@ -90,7 +89,7 @@ pub enum Method {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
 pub struct Limits {
-    /// Uses of each code of a unique campaign; default 1.
+    /// Uses of each code; default 1 for unique, no limit of its own for shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub uses_per_code: Option<u64>,
@@ -241,12 +240,8 @@ impl NewCampaign {
 
     fn validate_limits(&self, errors: &mut InvalidRequest) {
         let Limits { uses_per_code, per_member, total } = self.limits;
-        if let Some(uses) = uses_per_code {
-            if self.kind == CampaignKind::Shared {
-                errors.add("limits.uses_per_code", "is for unique campaigns; limit a shared one by total");
-            } else if !(1..=USES_PER_CODE_MAX).contains(&uses) {
-                errors.add("limits.uses_per_code", format!("1 to {USES_PER_CODE_MAX}"));
-            }
+        if uses_per_code.is_some_and(|uses| !(1..=USES_PER_CODE_MAX).contains(&uses)) {
+            errors.add("limits.uses_per_code", format!("1 to {USES_PER_CODE_MAX}"));
         }
         for (path, limit) in [("limits.per_member", per_member), ("limits.total", total)] {
             if limit.is_some_and(|limit| !(1..=INTEGER_MAX).contains(&limit)) {
@@ -373,8 +368,7 @@ pub struct BatchResource {
     /// Opaque.
     pub batch_id: String,
     /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: String,
     /// First seq.
     pub from_seq: u32,
     /// First seq after it; the range holds spare seqs for those that are skipped.
@@ -383,16 +377,12 @@ pub struct BatchResource {
     pub count: u32,
     /// Key epoch.
     pub epoch: u8,
-    /// Made by the CLI.
-    pub offline: bool,
     /// First instant after its own end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Instant>,
     /// Whatever it is found by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Version of the offensive-word list it was minted with.
-    pub word_list: u32,
     /// When.
     pub created_at: Instant,
     /// Actor.

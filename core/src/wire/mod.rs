@@ -7,7 +7,7 @@ mod problem;
 mod redemption;
 mod reward;
 
-pub use body::{InvalidRequest, PathReason, parse, parse_patch};
+pub use body::{InvalidRequest, PathReason, merge_patch, parse, parse_patch};
 pub use campaign::{
     BatchFormat, BatchResource, CampaignKind, CampaignResource, CampaignStatus, Eligibility, Limits, Method, NewBatch,
     NewCampaign,

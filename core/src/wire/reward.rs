@@ -192,6 +192,40 @@ impl NewRewardDefinition {
     }
 }
 
+impl RewardDefinition {
+    /// What an administrator may change, as a body again.
+    #[must_use]
+    pub fn editable(&self) -> NewRewardDefinition {
+        NewRewardDefinition {
+            reward_id: Some(self.reward_id.clone()),
+            name: self.name.clone(),
+            kind: self.kind,
+            value: self.value.clone(),
+            player_should_claim: self.player_should_claim,
+            automatic_activation: self.automatic_activation,
+            mechanic: self.mechanic.clone(),
+        }
+    }
+
+    /// This definition with another body, one version on. Its id and type never change: campaigns were checked
+    /// against them.
+    ///
+    /// # Errors
+    /// Every field that is out of range or fixed.
+    pub fn revise(&self, body: NewRewardDefinition) -> Result<Self, InvalidRequest> {
+        let mut errors = InvalidRequest::default();
+        if body.reward_id.as_ref() != Some(&self.reward_id) {
+            errors.add("reward_id", "never changes");
+        }
+        if body.kind != self.kind {
+            errors.add("type", "never changes; make another definition");
+        }
+        errors.into_result()?;
+        let revised = body.define(&self.reward_id)?;
+        Ok(Self { version: self.version + 1, ..revised })
+    }
+}
+
 /// Where a reward stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
