@@ -16,7 +16,7 @@ use counterfoil_core::protocol::member::{
 use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, RedemptionStatus};
+use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::RefCell;
@@ -185,9 +185,7 @@ impl Inner {
         let redemption = self.store().redemption(rid)?.ok_or_else(|| Fault::new("a redemption is missing"))?;
         let answer = match (&redemption.refusal, redemption.status) {
             (Some(refusal), _) => Answer::refusal(refusal, instance)?,
-            (None, RedemptionStatus::Redeeming | RedemptionStatus::RedeemFailed) => {
-                self.located(Answer::json(202, &redemption)?, &redemption)
-            }
+            (None, status) if !status.is_decided() => self.located(Answer::json(202, &redemption)?, &redemption),
             (None, _) => self.located(Answer::json(201, &redemption)?, &redemption),
         };
         Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })

@@ -5,15 +5,19 @@ use crate::answer::Answer;
 use crate::calls::{
     CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Once, PageQuery, RootsAnswer, campaign_name, read_call,
 };
+use crate::config::Config;
 use crate::due;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
 use crate::sql::{first, query, run};
+use counterfoil_core::code::Profile;
 use counterfoil_core::hex;
+use counterfoil_core::keys::EPOCH_MAX;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::wire::{
     InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
+use counterfoil_core::words::beginning_offends;
 use std::cell::RefCell;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
@@ -270,10 +274,15 @@ impl Merchant {
             let invalid = InvalidRequest::one("reward_id", "no such reward definition");
             return Answer::invalid(invalid, INSTANCE_CAMPAIGNS);
         };
+        let epoch = Config::of(&self.env)?.minting_epoch().unwrap_or_default();
+        if definition.campaign.is_some_and(|number| beginning_offends(definition.profile, epoch, number)) {
+            let reason = "every code of this number would spell an offensive word; choose another";
+            return Answer::invalid(InvalidRequest::one("campaign", reason), INSTANCE_CAMPAIGNS);
+        }
         if !replayed {
             let number = match definition.campaign {
                 Some(number) => self.claim(number)?.then_some(number),
-                None => self.claim_any(definition.profile.campaign_max())?,
+                None => self.claim_any(definition.profile)?,
             };
             let Some(number) = number else {
                 let what = definition.campaign.map_or_else(
@@ -295,16 +304,18 @@ impl Merchant {
     }
 
     /// A random number, so that numbers tell nothing; when the space is nearly full, the lowest free one.
-    fn claim_any(&self, max: u16) -> Result<Option<u16>, Fault> {
+    fn claim_any(&self, profile: Profile) -> Result<Option<u16>, Fault> {
+        let max = profile.campaign_max();
+        let clean = |number: u16| (0..=EPOCH_MAX).all(|epoch| !beginning_offends(profile, epoch, number));
         for _ in 0..NUMBERS_TRIED {
             let number = u16::try_from(random_u32() % u32::from(max)).unwrap_or_default() + 1;
-            if self.claim(number)? {
+            if clean(number) && self.claim(number)? {
                 return Ok(Some(number));
             }
         }
         let taken = query(&self.storage, "SELECT campaign FROM campaigns ORDER BY campaign", &[])?;
         let taken: std::collections::HashSet<u32> = taken.iter().map(|row| row.number(0)).collect();
-        match (1..=max).find(|number| !taken.contains(&u32::from(*number))) {
+        match (1..=max).find(|number| !taken.contains(&u32::from(*number)) && clean(*number)) {
             Some(number) => Ok(self.claim(number)?.then_some(number)),
             None => Ok(None),
         }

@@ -10,23 +10,9 @@ use counterfoil_core::limits::{INTEGER_MAX, POLL_WAIT_MAX_S};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::{Principal, Role, valid_sub};
-use counterfoil_core::wire::{InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody};
+use counterfoil_core::wire::{InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody, RedemptionStatus};
 use serde::Deserialize;
 use worker::Response;
-
-/// Every status that a redemption can have.
-const STATUSES: [&str; 10] = [
-    "redeeming",
-    "redeem_failed",
-    "refused",
-    "held",
-    "redeemed",
-    "granting",
-    "grant_failed",
-    "granted",
-    "cancelled",
-    "reversed",
-];
 
 /// Whose data a call is about.
 struct Target {
@@ -206,11 +192,11 @@ pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &s
 /// `GET /v1/redemptions`.
 pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
-    let known = |text: &str| STATUSES.contains(&text).then(|| text.to_owned());
+    let known = |text: &str| RedemptionStatus::ALL.iter().any(|status| status.name() == text).then(|| text.to_owned());
     let query = HistoryQuery {
         page: inbound.take_page()?,
         status: inbound.take_as("status", "a redemption's status", known)?,
-        campaign: inbound.take_as("campaign", "a campaign's number", |text| text.parse().ok())?,
+        campaign: inbound.take_as("campaign", "a campaign's number", |text| text.parse().ok().filter(|n| *n > 0))?,
         from: inbound.take_as("from", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
         to: inbound.take_as("to", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
     };

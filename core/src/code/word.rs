@@ -19,10 +19,15 @@ impl Word {
     /// Packs the symbols: exactly as many as the profile asks for. An unreadable one counts as 0.
     #[inline]
     pub(super) fn new(profile: Profile, symbols: &[u8]) -> Self {
-        let (blocks, rest) = symbols.as_chunks::<8>();
+        // Taken anew so that the length is a constant where the profile is one.
+        let (blocks, rest) = symbols.get(..profile.symbols()).unwrap_or_default().as_chunks::<8>();
         let bits = blocks.iter().fold(0, |bits, block| bits << 40 | u128::from(pack(*block)));
-        let bits = rest.iter().fold(bits, |bits, symbol| bits << 5 | u128::from(symbol & 31));
-        Self { profile, bits }
+        let mut last = [0; 8];
+        for (slot, symbol) in last.iter_mut().zip(rest) {
+            *slot = *symbol;
+        }
+        let width = 5 * rest.len();
+        Self { profile, bits: bits << width | u128::from(pack(last) >> (40 - width)) }
     }
 
     /// The word of these data bits, parity added.

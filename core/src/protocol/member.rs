@@ -162,11 +162,14 @@ pub fn decide(
     }
     let decision = match answer {
         PrepareAnswer::Late => return Ok(DecideStep::Retry),
-        PrepareAnswer::Refused { refusal } => refuse(view, intent, refusal.clone(), Settlement::None, names, now),
+        PrepareAnswer::Refused { refusal, reward_id } => {
+            refuse(view, intent, (refusal.clone(), reward_id.clone()), Settlement::None, names, now)
+        }
         PrepareAnswer::Prepared(prepared) => {
             // The limit whose scope is the member is held by the Member, in this very transaction.
             if prepared.per_member.is_some_and(|limit| view.member_uses >= limit) {
-                refuse(view, intent, Refusal::MemberLimitReached, Settlement::Abort, names, now)
+                let reward_id = Some(prepared.reward.reward_id.clone());
+                refuse(view, intent, (Refusal::MemberLimitReached, reward_id), Settlement::Abort, names, now)
             } else {
                 grant(view, intent, prepared, names, now)?
             }
@@ -228,7 +231,7 @@ pub fn open(
 fn refuse(
     view: &MemberView<'_>,
     intent: &Intent,
-    refusal: Refusal,
+    (refusal, reward_id): (Refusal, Option<String>),
     settlement: Settlement,
     names: &Names<'_>,
     now: Instant,
@@ -237,6 +240,7 @@ fn refuse(
     // What a 2xx has named must end in a record, even where a plain answer would leave none.
     let redemption = (refusal.leaves_record() || opened).then(|| Redemption {
         refusal: Some(refusal.clone()),
+        reward_id,
         ..blank(intent, RedemptionStatus::Refused, names, view.opened_at.unwrap_or(now), now)
     });
     let events = redemption.iter().filter_map(|redemption| event("redemption.updated", redemption)).collect();

@@ -74,6 +74,9 @@ pub enum PrepareAnswer {
     Refused {
         /// Which.
         refusal: Refusal,
+        /// What the code would have given, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reward_id: Option<String>,
     },
     /// The intent was older than its deadline; nothing was kept.
     Late,

@@ -40,9 +40,9 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
     if let Some(prepared) = &view.pending {
         return PrepareStep::Answer(PrepareAnswer::Prepared(prepared.clone()));
     }
-    let refused = |refusal| PrepareStep::Answer(PrepareAnswer::Refused { refusal });
+    let refused = |refusal, reward_id| PrepareStep::Answer(PrepareAnswer::Refused { refusal, reward_id });
     let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), &intent.facts)) else {
-        return refused(Refusal::CodeNotRecognised);
+        return refused(Refusal::CodeNotRecognised, None);
     };
     let prepared = Prepared { reward: rules.reward.clone(), quantity: rules.quantity, per_member: rules.per_member };
     if view.other_pending {
@@ -58,7 +58,7 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
     }
     let verdicts = evaluate(rules, &intent.facts, &view.usage, earlier);
     match verdicts.into_iter().find_map(|(_, refusal)| refusal) {
-        Some(refusal) => refused(refusal),
+        Some(refusal) => refused(refusal, Some(prepared.reward.reward_id)),
         None => PrepareStep::Consume(prepared),
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// One numbered message on a member's feed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(rename = "FeedEvent"))]
 pub struct Event {
     /// From 1, without gaps.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -39,6 +40,7 @@ pub struct EventPage {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct FeedReset {
     /// Always true.
+    #[cfg_attr(feature = "typescript", ts(type = "true"))]
     pub reset: bool,
     /// Continue from here.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]

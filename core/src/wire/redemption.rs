@@ -41,15 +41,37 @@ pub enum RedemptionStatus {
     RedeemFailed,
     /// Decided against, with a reason.
     Refused,
+    /// Kept for a checkout.
+    Held,
     /// The use is consumed, durably, once.
     Redeemed,
     /// Rewards are being applied.
     Granting,
+    /// A reward could not be applied; tried again by itself, or an operator decides.
+    GrantFailed,
     /// Every reward is applied or rests for the player.
     Granted,
+    /// Ended without effect; the use was given back.
+    Cancelled,
+    /// Granted, then taken back.
+    Reversed,
 }
 
 impl RedemptionStatus {
+    /// Every status.
+    pub const ALL: [Self; 10] = [
+        Self::Redeeming,
+        Self::RedeemFailed,
+        Self::Refused,
+        Self::Held,
+        Self::Redeemed,
+        Self::Granting,
+        Self::GrantFailed,
+        Self::Granted,
+        Self::Cancelled,
+        Self::Reversed,
+    ];
+
     /// snake_case name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -57,10 +79,20 @@ impl RedemptionStatus {
             Self::Redeeming => "redeeming",
             Self::RedeemFailed => "redeem_failed",
             Self::Refused => "refused",
+            Self::Held => "held",
             Self::Redeemed => "redeemed",
             Self::Granting => "granting",
+            Self::GrantFailed => "grant_failed",
             Self::Granted => "granted",
+            Self::Cancelled => "cancelled",
+            Self::Reversed => "reversed",
         }
+    }
+
+    /// Whether a decision stands behind it: a client that asked is answered 201.
+    #[must_use]
+    pub const fn is_decided(self) -> bool {
+        !matches!(self, Self::Redeeming | Self::RedeemFailed)
     }
 }
 
@@ -76,6 +108,7 @@ pub enum RedemptionKind {
 /// A redemption's ledger row in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(rename = "RedemptionLedgerRow"))]
 pub struct LedgerLine {
     /// Opaque.
     pub ledger_id: String,

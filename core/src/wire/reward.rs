@@ -288,6 +288,7 @@ pub struct Reward {
 /// Credit in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(rename = "Money"))]
 pub struct Credit {
     /// ISO 4217.
     pub currency: String,

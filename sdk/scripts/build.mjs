@@ -1,0 +1,165 @@
+// Builds the npm package into dist/: Rust → wasm → wasm-bindgen → wasm-opt, TypeScript → JavaScript and types.
+//
+//   npm run build -w sdk       fails when the types derived from Rust differ from generated/, or a size is exceeded
+//   npm run generate -w sdk    the same, and writes generated/
+
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const sdk = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(sdk);
+const dist = join(sdk, "dist");
+const generated = join(sdk, "generated");
+const write = process.argv.includes("--write");
+
+/** Gzip sizes that must not be exceeded: what a page loads before anyone can type a code. */
+const limits = { browser: 25_000, react: 4_000 };
+
+// A profile of its own: the workspace's release profile makes core fast, here it must be small.
+const profile = [
+  'profile.sdk.inherits = "release"',
+  'profile.sdk.opt-level = "z"',
+  'profile.sdk.package.counterfoil-core.opt-level = "z"',
+].flatMap((setting) => ["--config", setting]);
+
+// The same bytes wherever they are built, and no path of the builder's machine in them.
+const cargoHome = process.env.CARGO_HOME || join(homedir(), ".cargo");
+const remapped = [[cargoHome, "/cargo"], [root, "/counterfoil"]].map(([from, to]) => `"--remap-path-prefix=${from}=${to}"`);
+const rustflags = ["--config", `target.wasm32-unknown-unknown.rustflags = [${remapped.join(", ")}]`];
+
+// Only what every current browser has; `--all-features` would use encodings that none has.
+const wasmFeatures = [
+  "bulk-memory",
+  "multivalue",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "sign-ext",
+].map((feature) => `--enable-${feature}`);
+
+await build();
+
+async function build() {
+  const wasm = compileRust();
+  const bindings = bindgen(wasm);
+  checkTypes(join(bindings, "counterfoil_sdk.d.ts"));
+  // The glue stands beside its checked-in types, where the TypeScript imports it from.
+  cpSync(join(bindings, "counterfoil_sdk.js"), join(generated, "counterfoil_sdk.js"));
+
+  const next = `${dist}-next`;
+  rmSync(next, { recursive: true, force: true });
+  mkdirSync(next, { recursive: true });
+  const small = join(next, "counterfoil.wasm");
+  run(program("wasm-opt", "WASM_OPT_BIN"), [
+    join(bindings, "counterfoil_sdk_bg.wasm"),
+    ...["-o", small, ...wasmFeatures, "-Oz", "--converge", "--strip-producers", "--strip-target-features"],
+  ]);
+  writeFileSync(join(next, "inline.js"), inlineModule(readFileSync(small)));
+  await bundle(next);
+  run(program("tsc"), ["-p", sdk, "--outDir", next]);
+  // Whole or not at all: a build that stops half-way leaves the former one in place.
+  rmSync(dist, { recursive: true, force: true });
+  renameSync(next, dist);
+  reportSizes();
+}
+
+function compileRust() {
+  run("cargo", [
+    ...["build", "-p", "counterfoil-sdk", "--lib", "--target", "wasm32-unknown-unknown", "--profile", "sdk"],
+    ...profile,
+    ...rustflags,
+  ]);
+  const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+  return join(target, "wasm32-unknown-unknown", "sdk", "counterfoil_sdk.wasm");
+}
+
+function bindgen(wasm) {
+  const out = join(dirname(wasm), "bindings");
+  // Without a default path in it, bundlers find the asset once, where browser.ts names it.
+  run(wasmBindgen(), ["--target", "web", "--omit-default-module-path", "--out-dir", out, wasm]);
+  return out;
+}
+
+function checkTypes(derived) {
+  const checkedIn = join(generated, "counterfoil_sdk.d.ts");
+  const text = readFileSync(derived, "utf8");
+  if (existsSync(checkedIn) && readFileSync(checkedIn, "utf8") === text) return;
+  if (!write) {
+    fail("sdk/generated/counterfoil_sdk.d.ts is not what the Rust types give: run `npm run generate -w sdk` and commit it.");
+  }
+  mkdirSync(generated, { recursive: true });
+  writeFileSync(checkedIn, text);
+}
+
+async function bundle(outdir) {
+  const esbuild = await import("esbuild");
+  const common = { bundle: true, minify: true, format: "esm", target: "es2022", sourcemap: true, outdir, absWorkingDir: sdk };
+  await esbuild.build({
+    ...common,
+    entryPoints: ["ts/browser.ts"],
+    external: ["./inline.js"],
+    platform: "browser",
+  });
+  await esbuild.build({ ...common, entryPoints: ["ts/node.ts"], platform: "node" });
+  await esbuild.build({
+    ...common,
+    entryPoints: { react: "ts/react/index.ts" },
+    // The package itself stays outside: one client, one WebAssembly, whichever entry an app imports first.
+    external: ["react", "react/jsx-runtime", "@counterfoil/sdk"],
+    platform: "browser",
+    jsx: "automatic",
+    banner: { js: '"use client";' },
+  });
+}
+
+function inlineModule(wasm) {
+  return `const text="${wasm.toString("base64")}";export default()=>Uint8Array.from(atob(text),(c)=>c.charCodeAt(0)).buffer;\n`;
+}
+
+function reportSizes() {
+  const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
+  const wasm = gzip("counterfoil.wasm");
+  const js = gzip("browser.js");
+  const react = gzip("react.js");
+  const line = (name, size, limit) =>
+    console.log(`  ${name.padEnd(26)} ${String(size).padStart(6)} bytes gzip${limit ? `  (limit ${limit})` : ""}`);
+  line("counterfoil.wasm", wasm);
+  line("browser.js", js);
+  line("SDK for the browser", wasm + js, limits.browser);
+  line("React layer", react, limits.react);
+  if (wasm + js > limits.browser || react > limits.react) fail("The SDK has become larger than its limit.");
+}
+
+/** The wasm-bindgen of exactly the version in Cargo.toml; any other makes glue that does not fit. */
+function wasmBindgen() {
+  const [, wanted] = /^wasm-bindgen = "=(.+)"$/m.exec(readFileSync(join(root, "Cargo.toml"), "utf8")) ?? [];
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  const cached = join(cache, "counterfoil", "tools", `wasm-bindgen-cli-${wanted}`, "bin", "wasm-bindgen");
+  for (const candidate of [process.env.WASM_BINDGEN_BIN, cached, "wasm-bindgen"]) {
+    if (!candidate) continue;
+    const { stdout } = spawnSync(candidate, ["--version"], { encoding: "utf8" });
+    if (stdout?.trim().endsWith(` ${wanted}`)) return candidate;
+  }
+  return fail(`wasm-bindgen ${wanted} is missing: \`npm start\` and \`npm test\` at the repository's root install it.`);
+}
+
+/** A program of the npm packages, here or hoisted to the workspace's root. */
+function program(name, variable) {
+  const places = [variable && process.env[variable], ...[sdk, root].map((place) => join(place, "node_modules", ".bin", name))];
+  return places.find((place) => place && existsSync(place)) ?? fail(`${name} is missing: run \`npm install\` at the repository's root.`);
+}
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+  if (error) fail(`${command} could not be started: ${error.message}`);
+  if (status !== 0) fail(`${command} failed (status ${status}).`);
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}

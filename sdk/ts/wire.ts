@@ -1,0 +1,514 @@
+// The shapes of the HTTP API, from the types of core::wire. Written by `npm run generate`: do not edit.
+
+/**
+ * One member's request to turn a code into rewards: the claim record.
+ */
+export type Redemption = { 
+/**
+ * Opaque; also the event id.
+ */
+redemption_id: string, 
+/**
+ * Where it stands.
+ */
+status: RedemptionStatus, 
+/**
+ * What was redeemed.
+ */
+kind: RedemptionKind, 
+/**
+ * Campaign number.
+ */
+campaign?: number, 
+/**
+ * Reward definition; known once decided.
+ */
+reward_id?: string, 
+/**
+ * Units.
+ */
+quantity: number, 
+/**
+ * Ledger rows it made.
+ */
+ledger: Array<RedemptionLedgerRow>, 
+/**
+ * Rewards it made.
+ */
+rewards: Array<string>, 
+/**
+ * Why not, when refused.
+ */
+refusal?: Refusal, 
+/**
+ * Tries so far to reach a decision or a grant.
+ */
+attempts: number, 
+/**
+ * Most tries.
+ */
+attempts_max: number, 
+/**
+ * When the server tries again by itself.
+ */
+next_attempt_at?: string, 
+/**
+ * What went wrong last.
+ */
+last_error?: string, 
+/**
+ * When the request came.
+ */
+created_at: string, 
+/**
+ * When it last moved.
+ */
+updated_at: string, 
+/**
+ * Actor, when not the member.
+ */
+by?: string, 
+/**
+ * Order given with the request.
+ */
+order?: string, };
+
+/**
+ * Where a redemption stands.
+ */
+export type RedemptionStatus = "redeeming" | "redeem_failed" | "refused" | "held" | "redeemed" | "granting" | "grant_failed" | "granted" | "cancelled" | "reversed";
+
+/**
+ * What was turned into rewards.
+ */
+export type RedemptionKind = "code";
+
+/**
+ * A redemption's ledger row in short.
+ */
+export type RedemptionLedgerRow = { 
+/**
+ * Opaque.
+ */
+ledger_id: string, 
+/**
+ * Short and readable, for receipts.
+ */
+number: string, 
+/**
+ * Units.
+ */
+quantity: number, };
+
+/**
+ * Why a redemption is not made. The order of the variants is the order of precedence; names never change.
+ */
+export type Refusal = { "code": "malformed_code", 
+/**
+ * Symbol position from 0, where there is one.
+ */
+position?: number | null, 
+/**
+ * Stable name of what is wrong.
+ */
+reason: string, } | { "code": "too_many_attempts", 
+/**
+ * Seconds until the next try is looked at.
+ */
+retry_after_s: number, } | { "code": "code_not_recognised" } | { "code": "code_recalled" } | { "code": "campaign_not_active" } | { "code": "campaign_not_started", 
+/**
+ * First instant.
+ */
+starts_at: string, } | { "code": "campaign_ended", 
+/**
+ * First instant after the end, where the clock ended it.
+ */
+ends_at?: string, } | { "code": "code_expired", 
+/**
+ * First instant after the end.
+ */
+expires_at: string, } | { "code": "redemption_method_not_allowed" } | { "code": "currency_not_allowed" } | { "code": "not_eligible", 
+/**
+ * Which of role, tier, persona, tag did not fit.
+ */
+unmet: Array<string>, } | { "code": "already_redeemed_by_you", 
+/**
+ * The redemption that used it.
+ */
+earlier_redemption_id: string, } | { "code": "already_redeemed" } | { "code": "code_held", 
+/**
+ * When the hold ends.
+ */
+held_until: string, } | { "code": "member_limit_reached" } | { "code": "campaign_limit_reached" };
+
+/**
+ * Answer of `POST /v1/codes/preview`; nothing was consumed.
+ */
+export type Preview = { 
+/**
+ * What redeeming would do now.
+ */
+would: Verdict, 
+/**
+ * Why not.
+ */
+refusal?: Refusal, 
+/**
+ * What it gives.
+ */
+reward: PreviewReward, 
+/**
+ * Which campaign.
+ */
+campaign: PreviewCampaign, 
+/**
+ * Every rule in order of precedence.
+ */
+rules: Array<PreviewRule>, };
+
+/**
+ * The reward that a code would give.
+ */
+export type PreviewReward = { 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * Type.
+ */
+type: RewardType, 
+/**
+ * Value by type.
+ */
+value: RewardValue, };
+
+/**
+ * The campaign a code belongs to.
+ */
+export type PreviewCampaign = { 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * First instant after its end.
+ */
+ends_at?: string, };
+
+/**
+ * One rule of a preview.
+ */
+export type PreviewRule = { 
+/**
+ * Code of the refusal that it would give.
+ */
+rule: string, 
+/**
+ * Whether it passes.
+ */
+passed: boolean, 
+/**
+ * Why not.
+ */
+detail?: string, };
+
+/**
+ * What a redemption would do.
+ */
+export type Verdict = "redeem" | "refuse";
+
+/**
+ * What a member has.
+ */
+export type Wallet = { 
+/**
+ * Points.
+ */
+points: number, 
+/**
+ * Experience.
+ */
+xp: number, 
+/**
+ * Tokens.
+ */
+tokens: number, 
+/**
+ * One entry per currency.
+ */
+credit: Array<Money>, 
+/**
+ * Keys of unlocked features, ascending.
+ */
+features: Array<string>, 
+/**
+ * Running boosters.
+ */
+boosters: unknown[], };
+
+/**
+ * Credit in one currency.
+ */
+export type Money = { 
+/**
+ * ISO 4217.
+ */
+currency: string, 
+/**
+ * Minor units.
+ */
+amount_minor: number, };
+
+/**
+ * An append-only ledger row; a balance is their sum.
+ */
+export type LedgerRow = { 
+/**
+ * Opaque.
+ */
+ledger_id: string, 
+/**
+ * Short and readable, for receipts.
+ */
+number: string, 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * `points`, `credit` or `feature`.
+ */
+asset: string, 
+/**
+ * Of credit.
+ */
+currency?: string, 
+/**
+ * Key of a feature.
+ */
+feature?: string, 
+/**
+ * Change, in minor units for credit.
+ */
+amount: number, 
+/**
+ * Balance after it.
+ */
+balance_after: number, 
+/**
+ * Why it was written: `redemption`.
+ */
+kind: string, 
+/**
+ * The redemption that made it.
+ */
+redemption_id?: string, 
+/**
+ * Units.
+ */
+quantity: number, 
+/**
+ * Actor.
+ */
+by: string, };
+
+/**
+ * One given thing.
+ */
+export type Reward = { 
+/**
+ * Opaque.
+ */
+id: string, 
+/**
+ * Definition.
+ */
+reward_id: string, 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * Type.
+ */
+type: RewardType, 
+/**
+ * Value by type.
+ */
+value: RewardValue, 
+/**
+ * Units.
+ */
+quantity: number, 
+/**
+ * Where it stands.
+ */
+state: RewardState, 
+/**
+ * The redemption that made it.
+ */
+redemption_id: string, 
+/**
+ * Tries so far to apply it.
+ */
+attempts: number, 
+/**
+ * Most tries.
+ */
+attempts_max: number, 
+/**
+ * Its life so far.
+ */
+moves: Array<RewardMove>, };
+
+/**
+ * What kind of thing is given.
+ */
+export type RewardType = "credit" | "feature" | "points";
+
+/**
+ * Value by type: credit `{currency, amount_minor}`, feature `{key}`, points `{amount}`.
+ */
+export type RewardValue = { 
+/**
+ * Three capital letters.
+ */
+currency: string, 
+/**
+ * Minor units, from 1.
+ */
+amount_minor: number, } | { 
+/**
+ * Its key.
+ */
+key: string, } | { 
+/**
+ * From 1.
+ */
+amount: number, };
+
+/**
+ * Where a reward stands in its life.
+ */
+export type RewardState = "pending_activation" | "in_progress" | "granted";
+
+/**
+ * One move of a reward.
+ */
+export type RewardMove = { 
+/**
+ * Absent for the first.
+ */
+from?: RewardState, 
+/**
+ * Where to.
+ */
+to: RewardState, 
+/**
+ * When.
+ */
+at: string, 
+/**
+ * Who.
+ */
+actor: string, };
+
+/**
+ * One numbered message on a member's feed.
+ */
+export type FeedEvent = { 
+/**
+ * From 1, without gaps.
+ */
+seq: number, 
+/**
+ * When it was decided.
+ */
+at: string, 
+/**
+ * `redemption.updated`, `reward.updated`, `wallet.updated`, `pool.assigned` or `notice`.
+ */
+type: string, 
+/**
+ * The whole resource as it stood then.
+ */
+data: unknown, };
+
+/**
+ * An answer of the long poll.
+ */
+export type EventPage = { 
+/**
+ * At most 500, ascending.
+ */
+events: Array<FeedEvent>, 
+/**
+ * Give this as `since` next time.
+ */
+next_since: number, };
+
+/**
+ * Sent instead of events when `since` is older than what is kept, or ahead of the feed.
+ */
+export type FeedReset = { 
+/**
+ * Always true.
+ */
+reset: true, 
+/**
+ * Continue from here.
+ */
+since: number, 
+/**
+ * As it stands.
+ */
+wallet: Wallet, 
+/**
+ * The latest.
+ */
+rewards: Array<Reward>, 
+/**
+ * The latest.
+ */
+redemptions: Array<Redemption>, };
+
+/**
+ * One page of a list.
+ */
+export type Page<T> = { 
+/**
+ * Rows.
+ */
+items: Array<T>, 
+/**
+ * Give this as `cursor` for the next page; absent on the last.
+ */
+next_cursor?: string, };
+
+/**
+ * One complaint about a request.
+ */
+export type PathReason = { 
+/**
+ * Where: `limits.total`, `header Idempotency-Key`, `query since`; `body` for the whole.
+ */
+path: string, 
+/**
+ * What was expected.
+ */
+reason: string, };
+
+/**
+ * RFC 9457, with the stable `code` of the refusal or error and its named extras.
+ */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail?: string;
+  instance?: string;
+  code: string;
+  errors?: PathReason[];
+  [extra: string]: unknown;
+}
