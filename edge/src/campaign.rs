@@ -27,7 +27,7 @@ const INSTANCE_BATCHES: &str = "/v1/campaigns/{campaign}/batches";
 const PUSH_ITEM: &str = "push";
 
 /// See the module.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct Campaign {
     env: Env,
     storage: SyncStorage,

@@ -32,7 +32,7 @@ const PUSH_ITEM: &str = "push";
 const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
 
 /// See the module.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct Merchant {
     env: Env,
     storage: SyncStorage,

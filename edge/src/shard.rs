@@ -40,7 +40,7 @@ const PENDING_ITEM: &str = "pending";
 type Waiting = (Intent, oneshot::Sender<Result<PrepareAnswer, Fault>>);
 
 /// See the module.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct CodeShard {
     inner: Rc<Inner>,
 }

@@ -42,7 +42,7 @@ impl WellFormedCode {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn from_fields_of(profile: Profile, fields: Fields) -> Option<Self> {
         let fits = fields.epoch < 8
             && (1..=profile.campaign_max()).contains(&fields.campaign)
@@ -60,11 +60,15 @@ impl WellFormedCode {
     }
 
     /// Accepts a reading that is a whole, clean code.
-    pub(crate) fn from_reading(reading: &Reading) -> Result<Self, CodeError> {
+    ///
+    /// # Errors
+    /// As [`check`](super::check), but for what a [`Reading`] excludes.
+    pub fn from_reading(reading: &Reading) -> Result<Self, CodeError> {
         if reading.count() == 0 {
             return Err(CodeError::Empty);
         }
-        // The widths are constants in each arm, which makes the whole a third faster.
+        // Natively the widths are constants in each arm, which makes the whole a third faster; wasm would rather be
+        // small.
         match Profile::from_symbols(reading.count()) {
             Some(Profile::S20) => Self::from_symbols(Profile::S20, reading),
             Some(Profile::S16) => Self::from_symbols(Profile::S16, reading),
@@ -73,7 +77,7 @@ impl WellFormedCode {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn from_symbols(profile: Profile, reading: &Reading) -> Result<Self, CodeError> {
         if let Some(position) = reading.first_erasure() {
             return Err(CodeError::UnreadableSymbol { position });
@@ -87,7 +91,7 @@ impl WellFormedCode {
     }
 
     /// Accepts a word whose parity fits; checks header, reserved bit and campaign.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(super) fn from_valid_word(word: Word) -> Result<Self, CodeError> {
         let profile = word.profile();
         let header = word.at(0);
@@ -184,7 +188,7 @@ fn write_groups<const GROUP: usize, const SPACED: usize>(symbols: &[u8], text: &
 
 /// Takes the lowest `width` bits away. No field is wider than 64.
 #[allow(clippy::cast_possible_truncation, reason = "masked to at most 64 bits")]
-#[inline(always)]
+#[inline]
 const fn take(bits: &mut u128, width: u32) -> u64 {
     let value = *bits & ((1 << width) - 1);
     *bits >>= width;

@@ -8,11 +8,11 @@ const REDUCTION: u8 = 0b0_0101;
 pub(crate) const ORDER: usize = 31;
 
 #[allow(clippy::indexing_slicing, reason = "evaluated at compile time: out of bounds does not compile")]
-const EXP: [u8; 64] = {
-    let mut table = [0; 64];
+const EXP: [u8; ORDER] = {
+    let mut table = [0; ORDER];
     let mut value: u8 = 1;
     let mut power = 0;
-    while power < 64 {
+    while power < ORDER {
         table[power] = value;
         value = if value & 0x10 == 0 { value << 1 } else { ((value & 0x0f) << 1) ^ REDUCTION };
         power += 1;
@@ -32,7 +32,7 @@ const LOG: [u8; 32] = {
 };
 
 /// α to the `power` (taken modulo 31).
-#[allow(clippy::indexing_slicing, reason = "the index is reduced below 31, the table has 64 entries")]
+#[allow(clippy::indexing_slicing, reason = "the index is reduced below the table's 31 entries")]
 pub(crate) const fn alpha(power: usize) -> u8 {
     EXP[power % ORDER]
 }

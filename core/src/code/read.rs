@@ -200,19 +200,25 @@ impl Reading {
     /// # Errors
     /// [`CodeError::TooLong`] and [`CodeError::InvalidSymbol`].
     pub fn of(text: &str) -> Result<Self, CodeError> {
-        if let Some(reading) = Self::of_ascii(text.as_bytes()) {
-            return Ok(reading);
-        }
-        if text.chars().nth(SCALARS_MAX).is_some() {
-            return Err(CodeError::TooLong);
-        }
+        Self::of_ascii(text.as_bytes()).map_or_else(|| Self::of_chars(text.chars()), Ok)
+    }
+
+    /// Reads a text that comes character by character.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_chars(text: impl Iterator<Item = char>) -> Result<Self, CodeError> {
         let mut reading = Self { symbols: [0; SCALARS_MAX], count: 0, seen: 0 };
-        for found in text.chars() {
-            let value = flat(read(found));
-            if value == INVALID {
-                return Err(CodeError::InvalidSymbol { position: reading.count, found });
+        let mut invalid = None;
+        for (index, found) in text.enumerate() {
+            if index == SCALARS_MAX {
+                return Err(CodeError::TooLong);
             }
-            if value != SKIP
+            let value = flat(read(found));
+            if value == INVALID && invalid.is_none() {
+                invalid = Some(CodeError::InvalidSymbol { position: reading.count, found });
+            }
+            if value < SKIP
                 && let Some(slot) = reading.symbols.get_mut(reading.count)
             {
                 *slot = value;
@@ -220,7 +226,7 @@ impl Reading {
                 reading.seen |= value;
             }
         }
-        Ok(reading)
+        invalid.map_or(Ok(reading), Err)
     }
 
     /// Almost every text: ASCII only, nothing wrong, not too long. `None` for all others. The loop takes no
