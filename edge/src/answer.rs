@@ -54,10 +54,15 @@ impl Answer {
         Self::error(&ProtocolError::InvalidRequest(invalid), instance)
     }
 
-    /// 500, with an id that the log has too.
+    /// 503 where an object could not be reached, else 500 with an id that the log has too.
     pub(crate) fn fault(fault: &Fault, instance: &str) -> Self {
+        if fault.passing {
+            fault.log("overloaded");
+            return Self::error(&ProtocolError::Overloaded, instance).unwrap_or_else(|_| Self::empty(503));
+        }
         let id = hex::encode(&random::<8>());
-        let line = serde_json::json!({ "event": "internal_error", "id": id, "route": instance, "error": fault.0 });
+        let line =
+            serde_json::json!({ "event": "internal_error", "id": id, "route": instance, "error": fault.message });
         worker::console_error!("{line}");
         Self::error(&ProtocolError::InternalError { id }, instance).unwrap_or_else(|_| Self::empty(500))
     }

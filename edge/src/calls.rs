@@ -301,7 +301,8 @@ impl Objects<'_> {
         let mut init = RequestInit::new();
         init.with_headers(headers);
         let request = Request::new_with_init("http://object/", &init)?;
-        Ok(self.0.durable_object("MEMBER")?.get_by_name(&name)?.fetch_with_request(request).await?)
+        let object = self.0.durable_object("MEMBER")?.get_by_name(&name)?;
+        object.fetch_with_request(request).await.map_err(|error| Fault::unreachable(&error))
     }
 
     /// A CodeShard.
@@ -340,7 +341,8 @@ impl Objects<'_> {
     }
 
     async fn send(&self, (binding, name, request): (&'static str, String, Request)) -> Result<Response, Fault> {
-        Ok(self.0.durable_object(binding)?.get_by_name(&name)?.fetch_with_request(request).await?)
+        let object = self.0.durable_object(binding)?.get_by_name(&name)?;
+        object.fetch_with_request(request).await.map_err(|error| Fault::unreachable(&error))
     }
 }
 

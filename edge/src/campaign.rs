@@ -60,7 +60,7 @@ impl DurableObject for Campaign {
         let storage = SyncStorage::of(&state);
         let campaign = Self { env, storage, name: RefCell::new(None) };
         if let Err(fault) = campaign.create_tables() {
-            worker::console_error!("{}", fault.0);
+            fault.log("campaign_failed");
         }
         campaign
     }
@@ -71,12 +71,12 @@ impl DurableObject for Campaign {
             Err(fault) => Err(fault),
         };
         let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "campaign"));
-        answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+        answer.into_response().map_err(worker::Error::from)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         if let Err(fault) = self.ring().await {
-            worker::console_error!("{}", fault.0);
+            fault.log("campaign_failed");
         }
         Response::empty()
     }
@@ -425,7 +425,7 @@ impl Campaign {
                     let statement = "UPDATE shards SET version = ?2 WHERE shard = ?1 AND version < ?2";
                     run(&self.storage, statement, &[shard.into(), version.into()])?;
                 }
-                Err(fault) => worker::console_error!("push failed: {}", fault.0),
+                Err(fault) => fault.log("push_failed"),
             }
         }
         if self.behind(stored.version)?.is_empty() {

@@ -77,7 +77,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
 }
 
 fn finish(response: Result<Response, Fault>) -> worker::Result<Response> {
-    response.map_err(|fault| worker::Error::RustError(fault.0))
+    response.map_err(worker::Error::from)
 }
 
 /// Common headers, and the hold of unrecognised codes.

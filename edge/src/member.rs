@@ -51,7 +51,7 @@ impl DurableObject for Member {
         let inner =
             Inner { state, env, storage, drive: Drive::default(), feed: Feed::default(), name: RefCell::new(None) };
         if let Err(fault) = inner.load() {
-            worker::console_error!("{}", fault.0);
+            fault.log("member_failed");
         }
         Self { inner: Rc::new(inner) }
     }
@@ -61,12 +61,12 @@ impl DurableObject for Member {
             Ok(response) => Ok(response),
             Err(fault) => Answer::fault(&fault, "member").into_response(),
         };
-        response.map_err(|fault| worker::Error::RustError(fault.0))
+        response.map_err(worker::Error::from)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         if let Err(fault) = self.inner.ring() {
-            worker::console_error!("{}", fault.0);
+            fault.log("member_failed");
         }
         Response::empty()
     }

@@ -295,7 +295,7 @@ impl Inner {
 
     /// A participant could not be reached: kept, and tried again by the alarm.
     fn fail(self: &Rc<Self>, intent: &Intent, fault: &Fault) -> Ended {
-        worker::console_error!("{}", serde_json::json!({ "event": "prepare_failed", "error": fault.0 }));
+        fault.log("prepare_failed");
         let tries = self.store().opened(&intent.rid).ok().flatten().map_or(0, |open| open.tries) + 1;
         match self.keep(intent, tries, Some("a participant could not be reached")) {
             Ok(()) => Ended::Kept,
@@ -361,7 +361,7 @@ impl Inner {
         let op = ShardOp::Settle { rid: intent.rid, fp: intent.fp, fate };
         let told: Result<serde_json::Value, Fault> = self.ask_shard(intent, &op).await;
         if let Err(fault) = told {
-            worker::console_error!("{}", serde_json::json!({ "event": "settle_failed", "error": fault.0 }));
+            fault.log("settle_failed");
         }
     }
 

@@ -43,7 +43,7 @@ impl DurableObject for Merchant {
     fn new(state: State, env: Env) -> Self {
         let merchant = Self { env, storage: SyncStorage::of(&state), name: RefCell::new(None) };
         if let Err(fault) = merchant.create() {
-            worker::console_error!("{}", fault.0);
+            fault.log("merchant_failed");
         }
         merchant
     }
@@ -54,12 +54,12 @@ impl DurableObject for Merchant {
             Err(fault) => Err(fault),
         };
         let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "merchant"));
-        answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+        answer.into_response().map_err(worker::Error::from)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         if let Err(fault) = self.ring().await {
-            worker::console_error!("{}", fault.0);
+            fault.log("merchant_failed");
         }
         Response::empty()
     }

@@ -8,30 +8,51 @@ use wasm_bindgen::prelude::*;
 
 /// A failure to answer: never shown to a caller, always logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault(pub(crate) String);
+pub(crate) struct Fault {
+    /// What went wrong, for the log.
+    pub(crate) message: String,
+    /// An object could not be reached: the same request, with the same key, may well succeed in a moment.
+    pub(crate) passing: bool,
+}
 
 impl Fault {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), passing: false }
+    }
+
+    /// An object could not be reached.
+    pub(crate) fn unreachable(error: &worker::Error) -> Self {
+        Self { message: format!("unreachable: {error}"), passing: true }
+    }
+
+    /// One line of JSON in the log.
+    pub(crate) fn log(&self, event: &str) {
+        worker::console_error!("{}", serde_json::json!({ "event": event, "error": self.message }));
+    }
+}
+
+impl From<Fault> for worker::Error {
+    fn from(fault: Fault) -> Self {
+        Self::RustError(fault.message)
     }
 }
 
 impl From<worker::Error> for Fault {
     fn from(error: worker::Error) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl From<JsValue> for Fault {
     fn from(error: JsValue) -> Self {
         let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-        Self(message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown JavaScript error".to_owned()))
+        Self::new(message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown JavaScript error".to_owned()))
     }
 }
 
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
-        Self(format!("json: {error}"))
+        Self::new(format!("json: {error}"))
     }
 }
 

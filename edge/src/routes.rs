@@ -10,6 +10,7 @@ use crate::platform::Fault;
 use crate::redeem;
 use counterfoil_core::hex;
 use counterfoil_core::wire::{CampaignStatus, ProtocolError};
+use percent_encoding::percent_decode_str;
 use std::cell::Cell;
 use worker::{Env, Method, Request, Response};
 
@@ -49,7 +50,10 @@ impl Route {
             ["v1", "redemptions"] => Self::Redemptions,
             ["v1", "redemptions", id] => Self::Redemption((*id).to_owned()),
             ["v1", "codes", "preview"] => Self::Preview,
-            ["v1", "codes", code, "redemptions"] => Self::CodeRedemptions(decode(code)?),
+            ["v1", "codes", code, "redemptions"] => {
+                // What is no UTF-8 becomes characters that no code has, and so a malformed code.
+                Self::CodeRedemptions(percent_decode_str(code).decode_utf8_lossy().into_owned())
+            }
             ["v1", "wallet"] => Self::Wallet,
             ["v1", "ledger"] => Self::Ledger,
             ["v1", "events"] => Self::Events,
@@ -93,16 +97,6 @@ impl Route {
             Self::DevToken => ("/dev/token", "POST"),
         }
     }
-}
-
-/// Percent-decodes a path segment; `None` when it is not UTF-8.
-fn decode(segment: &str) -> Option<String> {
-    // `+` stands for itself in a path; the form decoder would read a space.
-    let pairs = form_urlencoded::parse(segment.as_bytes());
-    if segment.contains('%') && !segment.contains(['&', '=', '+']) {
-        return pairs.into_iter().next().map(|(name, _)| name.into_owned());
-    }
-    Some(segment.to_owned())
 }
 
 /// Answers a request.

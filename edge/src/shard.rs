@@ -74,7 +74,7 @@ impl DurableObject for CodeShard {
             scheduled: Cell::new(false),
         };
         if let Err(fault) = inner.load() {
-            worker::console_error!("{}", fault.0);
+            fault.log("shard_failed");
         }
         Self { inner: Rc::new(inner) }
     }
@@ -84,12 +84,12 @@ impl DurableObject for CodeShard {
             Ok(answer) => answer,
             Err(fault) => Answer::fault(&fault, "code shard"),
         };
-        answer.into_response().map_err(|fault| worker::Error::RustError(fault.0))
+        answer.into_response().map_err(worker::Error::from)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         if let Err(fault) = self.inner.ring().await {
-            worker::console_error!("{}", fault.0);
+            fault.log("shard_failed");
         }
         Response::empty()
     }
@@ -226,7 +226,7 @@ impl Inner {
                 .transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
             if let Err(fault) = closing {
                 // The rows stay pending; the alarm asks the Members again.
-                worker::console_error!("{}", fault.0);
+                fault.log("shard_failed");
             }
         }
         for (intent, sender) in self.waiting.take() {
@@ -315,7 +315,7 @@ impl Inner {
                 let fate = Objects(&self.env).inquire(&member, &call).await;
                 self.storage.transaction(|| {
                     if let Err(fault) = &fate {
-                        worker::console_error!("inquiry failed: {}", fault.0);
+                        fault.log("inquiry_failed");
                     }
                     self.close(&rid, &fp, fate.unwrap_or(Fate::Running))?;
                     let pause_ms = backoff_ms(overdue.tries, random_u32());
