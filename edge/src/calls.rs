@@ -31,6 +31,7 @@ pub(crate) struct Call<T> {
 /// Asked of a Member.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "made once for a message, and written as JSON at once")]
 pub(crate) enum MemberOp {
     Redeem(RedeemCall),
     Preview(PreviewCall),
@@ -165,6 +166,7 @@ pub(crate) struct Once {
 /// Asked of a Campaign.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "made once for a message, and written as JSON at once")]
 pub(crate) enum CampaignOp {
     Create {
         definition: NewCampaign,
@@ -220,6 +222,7 @@ pub(crate) struct Pulled {
 /// Asked of a Merchant.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "made once for a message, and written as JSON at once")]
 pub(crate) enum MerchantOp {
     /// Compares root check values with those of first use.
     CheckRoots {
@@ -395,4 +398,17 @@ fn ascii_json(json: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_values_are_ascii_and_say_the_same() {
+        let json = serde_json::to_string("Zoë 😀 \"x\"").unwrap_or_default();
+        let ascii = ascii_json(&json);
+        assert!(ascii.is_ascii());
+        assert_eq!(serde_json::from_str::<String>(&ascii).ok(), serde_json::from_str(&json).ok());
+    }
 }

@@ -174,14 +174,33 @@ impl Zone for IanaZone {
 /// Seconds of the `GMT+01:00`, `GMT-00:44:30` or `GMT` at the end of a formatted date.
 fn parse_long_offset(text: &str) -> Option<i64> {
     let (_, offset) = text.rsplit_once("GMT")?;
-    let (sign, digits) = match offset.split_at_checked(1) {
-        Some(("+", digits)) => (1, digits),
-        Some(("-" | "\u{2212}", digits)) => (-1, digits),
-        _ => return offset.is_empty().then_some(0),
-    };
+    if offset.is_empty() {
+        return Some(0);
+    }
+    let sign = if offset.starts_with('+') { 1 } else { -1 };
+    let digits = offset.strip_prefix(['+', '-', '\u{2212}'])?;
     let mut seconds = 0;
     for (part, unit) in digits.split(':').zip([3_600, 60, 1]) {
         seconds += part.parse::<i64>().ok()? * unit;
     }
     Some(sign * seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, seconds: Option<i64>) {
+        assert_eq!(parse_long_offset(text), seconds, "{text}");
+    }
+
+    #[test]
+    fn long_offsets() {
+        check("11/21/2026, GMT", Some(0));
+        check("11/21/2026, GMT+01:00", Some(3_600));
+        check("11/21/2026, GMT-09:30", Some(-34_200));
+        check("1/1/1880, GMT\u{2212}00:44:30", Some(-2_670));
+        check("11/21/2026, CET", None);
+        check("11/21/2026, GMT+x", None);
+    }
 }
