@@ -90,12 +90,14 @@ describe("the socket", () => {
     const { sockets, seen, states, follow } = setting(t);
     follow();
     await settle();
-    sockets.last().accept().deliver(event(11), event(12), event(12), event(11));
+    sockets.last().accept().deliver(event(11), event(12), event(12), event(11), event(13));
+    assert.deepEqual(seen, [11, 12, 13]);
+    assert.equal(sockets.opened.length, 1, "a repetition is no reason to begin again");
     sockets.last().drop();
     await reconnected(sockets, 2);
-    assert.equal(sockets.last().since, "12");
-    sockets.last().accept().deliver(event(12), event(13));
-    assert.deepEqual(seen, [11, 12, 13]);
+    assert.equal(sockets.last().since, "13");
+    sockets.last().accept().deliver(event(13), event(14));
+    assert.deepEqual(seen, [11, 12, 13, 14]);
     assert.deepEqual(states, ["connecting", "live", "connecting", "live"]);
   });
 

@@ -347,6 +347,16 @@ describe("useRedemption", () => {
     assert.deepEqual([probe.value.state, probe.value.code], ["confirming", "second"]);
   });
 
+  it("drops that answer also from a client that cannot be cancelled", async () => {
+    const waiting = [];
+    const deaf = { ...world.client, preview: () => new Promise((resolve) => waiting.push(resolve)) };
+    const probe = await hook(() => sdk.useRedemption(), deaf);
+    await act(async () => void probe.value.preview("first"));
+    await act(async () => probe.value.cancel());
+    await act(async () => waiting[0](PREVIEW));
+    assert.deepEqual([probe.value.state, probe.value.previewed], ["idle", null]);
+  });
+
   it("does nothing for a confirmation without a preview", async () => {
     const probe = await hook(() => sdk.useRedemption());
     await act(async () => probe.value.confirm());
@@ -436,6 +446,31 @@ describe("live hooks", () => {
     for (const resolve of waiting) resolve({ json: WALLET });
     await turn();
     assert.equal(probe.value.wallet.wallet.points, 99);
+  });
+
+  it("keep the later of two versions, whichever arrives last", async () => {
+    const early = redemption("granting", { updated_at: "2026-05-01T12:00:00Z" });
+    const late = { ...early, status: "granted", updated_at: "2026-05-01T12:00:01Z" };
+    let answer;
+    world.server.routes["GET /v1/redemptions"] = () => new Promise((resolve) => (answer = resolve));
+    const probe = await hook(both);
+    await act(async () => (world.sockets.last().accept(), await settle()));
+    await act(async () => world.sockets.last().deliver(event(2, "redemption.updated", late)));
+    answer({ json: { items: [early] } });
+    await turn();
+    assert.deepEqual(probe.value.list.redemptions, [late]);
+  });
+
+  it("take the latest of two readings that overtake each other", async () => {
+    const waiting = [];
+    const probe = await hook(both);
+    world.server.routes["GET /v1/wallet"] = () => new Promise((resolve) => waiting.push(resolve));
+    await act(async () => (probe.value.wallet.refresh(), await settle(), probe.value.wallet.refresh(), await settle()));
+    waiting[1]({ json: { ...WALLET, points: 2 } });
+    await turn();
+    waiting[0]({ json: { ...WALLET, points: 1 } });
+    await turn();
+    assert.equal(probe.value.wallet.wallet.points, 2);
   });
 
   it("take over a reset", async () => {

@@ -198,6 +198,24 @@ describe("redeem", () => {
     assert.equal(storage.length, 0);
   });
 
+  it("takes turns with other tabs while it looks for a kept key", async (t) => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+    let release;
+    const others = new Promise((resolve) => (release = resolve));
+    const locked = [];
+    const request = (name, callback) => (locked.push(name), others.then(callback));
+    Object.defineProperty(globalThis, "navigator", { configurable: true, value: { locks: { request } } });
+    t.after(() => (before ? Object.defineProperty(globalThis, "navigator", before) : delete globalThis.navigator));
+    const { server, storage, client } = page();
+    server.routes[POST] = () => ({ status: 201, json: redemption("redeemed") });
+    const result = client.redeem({ code: CODE });
+    await settle();
+    assert.deepEqual([locked.length, storage.length, server.requests.length], [1, 0, 0]);
+    release();
+    await result;
+    assert.equal(server.requests.length, 1);
+  });
+
   it("stops for one caller without stopping for the other", async () => {
     const { server, client } = page();
     let answer;

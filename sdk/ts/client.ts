@@ -5,7 +5,7 @@ import { Cursor, Feed, type SubscribeOptions, type WebSocketLike } from "./feed.
 import { Http, type TokenSource } from "./http.js";
 import { browserStorage, type Intent, IntentStore, memberScope, memoryStorage, type StorageLike } from "./intents.js";
 import { Redeemer, type RedeemOptions, type RedeemRequest, type ResumeOptions } from "./redeem.js";
-import type { FeedEvent, LedgerRow, Preview, Redemption, RedemptionStatus, Wallet } from "./wire.js";
+import type { FeedEvent, LedgerRow, Page, Preview, Redemption, RedemptionStatus, Wallet } from "./wire.js";
 
 export interface ClientOptions {
   /** Where the edge is, such as `https://codes.example.com`; in a browser a relative address will do. */
@@ -24,12 +24,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A part of a list; ask again with `cursor: next_cursor` for what follows. */
-export interface Page<T> {
-  items: T[];
-  next_cursor?: string;
-}
-
+/** Ask again with `cursor: next_cursor` for what follows. */
 export interface PageQuery {
   cursor?: string | undefined;
   /** 1–200. */

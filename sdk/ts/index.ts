@@ -1,7 +1,7 @@
 // What every environment exports; the entry files add how the WebAssembly is loaded.
 
 export { type Client, type ClientOptions, type CallOptions, createClient } from "./client.js";
-export type { Page, PageQuery, RedemptionQuery } from "./client.js";
+export type { PageQuery, RedemptionQuery } from "./client.js";
 export { checkCode, type CodeCheck, formatCode, type FormattedCode, isReady, ready, type Suggestion } from "./code.js";
 export { type ClientErrorCode, CounterfoilError } from "./errors.js";
 export type { FeedState, SubscribeOptions, WebSocketLike } from "./feed.js";

@@ -2,7 +2,7 @@
 // Each result is opened in a real browser; a build that merely finishes has proved nothing about the WebAssembly.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -89,7 +89,7 @@ async function serve(t, folder) {
 
 describe("Vite", () => {
   it("builds a page that loads the WebAssembly as an asset, and the copy never", async (t) => {
-    const folder = project(t, files, { uses });
+    const folder = project(files, { uses });
     await build({ ...quiet, root: folder, build: { assetsInlineLimit: 0, target: "es2022" } });
     const assets = readdirSync(join(folder, "dist/assets"));
     assert.equal(assets.filter((name) => name.endsWith(".wasm")).length, 1, assets.join());
@@ -99,7 +99,7 @@ describe("Vite", () => {
   });
 
   it("works in its development server, where dependencies are bundled beforehand", async (t) => {
-    const folder = project(t, files, { uses });
+    const folder = project(files, { uses });
     const server = await createViteServer({ ...quiet, root: folder, server: { port: 0, host: "127.0.0.1", ws: false } });
     t.after(() => server.close());
     await server.listen();
@@ -109,7 +109,7 @@ describe("Vite", () => {
   });
 
   it("renders on a server, unbundled and bundled", async (t) => {
-    const folder = project(t, files, { uses });
+    const folder = project(files, { uses });
     const server = await createViteServer({ ...quiet, root: folder, appType: "custom", server: { middlewareMode: true, ws: false } });
     t.after(() => server.close());
     const { render } = await server.ssrLoadModule("/server.jsx");
@@ -122,7 +122,7 @@ describe("Vite", () => {
 
 describe("esbuild", () => {
   it("bundles a page that works although it leaves the asset behind", async (t) => {
-    const folder = project(t, files, { uses });
+    const folder = project(files, { uses });
     await esbuild({
       absWorkingDir: folder,
       entryPoints: ["main.jsx"],
@@ -136,14 +136,13 @@ describe("esbuild", () => {
       logLevel: "error",
     });
     const page = `<!doctype html><link rel="icon" href="data:," /><div id="app"></div><script type="module" src="/main.js"></script>`;
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(join(folder, "out/index.html"), page);
     const requested = await visit(t, await serve(t, join(folder, "out")));
     assert.equal(requested.filter((path) => path.includes("inline")).length, 1, requested.join());
   });
 
-  it("leaves out of a page that only checks codes what it does not use", async (t) => {
-    const folder = project(t, { "main.js": `import { formatCode, ready } from "@counterfoil/sdk"; ready().then(() => console.log(formatCode("")));` });
+  it("leaves out of a page that only checks codes what it does not use", async () => {
+    const folder = project({ "main.js": `import { formatCode, ready } from "@counterfoil/sdk"; ready().then(() => console.log(formatCode("")));` });
     const { outputFiles } = await esbuild({
       absWorkingDir: folder,
       entryPoints: ["main.js"],

@@ -21,8 +21,8 @@ describe("the tarball", () => {
     assert.deepEqual(unwanted, []);
   });
 
-  it("tells nothing of the machine that built it", (t) => {
-    const folder = project(t, {});
+  it("tells nothing of the machine that built it", () => {
+    const folder = project({});
     for (const file of pack().files) {
       const text = readFileSync(join(folder, "node_modules/@counterfoil/sdk", file), "latin1");
       for (const foreign of [root, process.env.HOME]) {
@@ -45,8 +45,8 @@ describe("the tarball", () => {
     assert.equal(Object.keys(manifest.exports["."])[0], "types", "TypeScript takes the first condition that fits");
   });
 
-  it("keeps to its sizes", (t) => {
-    const dist = join(project(t, {}), "node_modules/@counterfoil/sdk/dist");
+  it("keeps to its sizes", () => {
+    const dist = join(project({}), "node_modules/@counterfoil/sdk/dist");
     const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
     assert.ok(gzip("counterfoil.wasm") + gzip("browser.js") <= 25_000);
     assert.ok(gzip("react.js") <= 4_000);
@@ -54,8 +54,8 @@ describe("the tarball", () => {
 });
 
 describe("Node", () => {
-  it("checks codes, without React installed", (t) => {
-    const folder = project(t, {
+  it("checks codes, without React installed", () => {
+    const folder = project({
       "main.js": `
         import { checkCode, createClient, CounterfoilError, ready } from "@counterfoil/sdk";
         const early = checkCode("${CODE}").ok;
@@ -67,9 +67,8 @@ describe("Node", () => {
     assert.deepEqual(JSON.parse(node(folder, "main.js")), [true, CODE, true]);
   });
 
-  it("renders the React layer on a server, over one copy of the client's code", (t) => {
+  it("renders the React layer on a server, over one copy of the client's code", () => {
     const folder = project(
-      t,
       {
         "main.js": `
           import * as sdk from "@counterfoil/sdk";
@@ -85,8 +84,8 @@ describe("Node", () => {
     assert.match(node(folder, "main.js"), /^<form data-part="form" data-state="idle"/);
   });
 
-  it("says which package is missing when React is", (t) => {
-    const folder = project(t, { "main.js": `import("@counterfoil/sdk/react").catch((error) => console.log(error.message));` });
+  it("says which package is missing when React is", () => {
+    const folder = project({ "main.js": `import("@counterfoil/sdk/react").catch((error) => console.log(error.message));` });
     assert.match(node(folder, "main.js"), /Cannot find package 'react'/);
   });
 });
@@ -122,10 +121,10 @@ describe("TypeScript", () => {
       export const wrong = (text: string) => { const check = checkCode(text); return check.ok ? "" : check.canonical; };`,
   };
   for (const [module, moduleResolution] of [["esnext", "bundler"], ["nodenext", "nodenext"]]) {
-    it(`takes the types strictly (${moduleResolution})`, (t) => {
+    it(`takes the types strictly (${moduleResolution})`, () => {
       const compilerOptions = { strict: true, noEmit: true, exactOptionalPropertyTypes: true, skipLibCheck: false, target: "es2022", lib: ["es2023", "dom", "dom.iterable"], jsx: "react-jsx", types: ["react"], module, moduleResolution };
       const tsconfig = JSON.stringify({ compilerOptions, include: ["shop.tsx"] });
-      const folder = project(t, { ...files, "tsconfig.json": tsconfig }, { uses: ["@types/react", "csstype", "typescript"] });
+      const folder = project({ ...files, "tsconfig.json": tsconfig }, { uses: ["@types/react", "csstype", "typescript"] });
       run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder], { cwd: folder });
     });
   }

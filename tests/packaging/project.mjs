@@ -9,13 +9,19 @@ import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
+/** A folder that is removed when everything that may still write into it has ended. */
+function temporaryFolder(name) {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), `counterfoil-${name}-`)));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return folder;
+}
+
 let packed;
 
 /** Packs the built SDK, once for a test file; gives the tarball and what is in it. */
 export function pack() {
   if (packed) return packed;
-  const folder = mkdtempSync(join(tmpdir(), "counterfoil-pack-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder("pack");
   // The package was built by the build step; scripts must not build it again here.
   const report = run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: join(root, "sdk") });
   // Either a list or an object by name, depending on npm's version.
@@ -30,9 +36,8 @@ export function pack() {
  * @param {Record<string, string>} files by name
  * @param {{ uses?: string[] }} options packages that the project has besides, taken from the repository's own
  */
-export function project(t, files, { uses = [] } = {}) {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "counterfoil-project-")));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+export function project(files, { uses = [] } = {}) {
+  const folder = temporaryFolder("project");
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "shop", private: true, type: "module" }));
   // Without the network: the package has no dependencies, and must not get one unnoticed.
   run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", pack().tarball], { cwd: folder });
