@@ -87,6 +87,8 @@ export interface InitOutput {
     readonly check_code: (a: number, b: number) => [number, number, number];
     readonly format_code: (a: number, b: number, c: number) => [number, number, number];
     readonly suggest_code: (a: number, b: number, c: number) => [number, number, number];
+    readonly __wbindgen_exn_store: (a: number) => void;
+    readonly __externref_table_alloc: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;

@@ -3,11 +3,9 @@
 //! Thin on purpose: convert, call [`counterfoil_core::code`], convert back. No keys, no network, no state.
 //! The TypeScript in `ts/` makes the npm package of it; the types there are those derived here.
 
-mod to_js;
 mod types;
 
 use counterfoil_core::code::{self, Mode};
-use to_js::to_js;
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
@@ -50,5 +48,14 @@ pub fn suggest_code(text: &str, typing: bool) -> Result<Option<Ts<Suggestion>>, 
 }
 
 fn cross<T: tsify::Tsify + serde::Serialize>(value: &T) -> Result<Ts<T>, JsValue> {
-    Ok(Ts::new_unchecked(to_js(value)?))
+    serde_wasm_bindgen::to_value(value).map(Ts::new_unchecked).map_err(|_| not_crossed())
+}
+
+/// An `Error` with the `name` and a `code` of the package's own errors. No shape of this crate leads here.
+fn not_crossed() -> JsValue {
+    let error = js_sys::Error::new("The answer could not be made into a JavaScript value.");
+    error.set_name("CounterfoilError");
+    // Setting a property of a fresh error cannot fail.
+    let _ = js_sys::Reflect::set(&error, &"code".into(), &"unexpected_answer".into());
+    error.into()
 }
