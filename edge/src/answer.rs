@@ -10,6 +10,21 @@ use worker::{Headers, Response, ResponseBody};
 /// Tells the Worker to hold an answer back to the common step of unrecognised codes. Never leaves the edge.
 pub(crate) const HOLD_HEADER: &str = "counterfoil-internal-hold";
 
+/// What an object's `fetch` returns: its answer, or a fault told and logged.
+pub(crate) fn finish(answer: Result<Answer, Fault>, object: &str) -> worker::Result<Response> {
+    let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, object));
+    answer.into_response().map_err(worker::Error::from)
+}
+
+/// What an object's `alarm` returns. It never fails: the platform drops an alarm that does, and the due-table
+/// has armed the next one already.
+pub(crate) fn finish_alarm(rung: Result<(), Fault>) -> worker::Result<Response> {
+    if let Err(fault) = rung {
+        fault.log("alarm_failed");
+    }
+    Response::empty()
+}
+
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {

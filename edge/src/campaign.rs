@@ -1,6 +1,6 @@
 //! Campaign: rules in versions, the seq counter, batches, and the shards that work by the rules.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved, ShardOp, VersionAnswer, read_call};
 use crate::due;
 use crate::merchant::cut;
@@ -70,15 +70,11 @@ impl DurableObject for Campaign {
             Ok(call) => self.answer(&call.name, call.op).await,
             Err(fault) => Err(fault),
         };
-        let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "campaign"));
-        answer.into_response().map_err(worker::Error::from)
+        finish(answer, "campaign")
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        if let Err(fault) = self.ring().await {
-            fault.log("campaign_failed");
-        }
-        Response::empty()
+        finish_alarm(self.ring().await)
     }
 }
 

@@ -30,6 +30,10 @@ use worker::Delay;
 pub(crate) const OPEN_ITEM: &str = "open";
 /// Longest wait for a participant's answer; it is asked again later.
 const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
+/// Why a redemption is tried again, as its holder reads it.
+const UNREACHED: &str = "a participant could not be reached";
+/// As [`UNREACHED`].
+const OVERFLOW: &str = "the balance would exceed 9007199254740991";
 /// Fresh deadlines in one run.
 const LATE_MAX: u32 = 3;
 
@@ -79,8 +83,7 @@ impl Inner {
             }
             Receipt::Proceed => {}
         }
-        let running: Option<Fingerprint> = self.drive.runs.borrow().get(&call.rid).map(|run| run.intent.fp);
-        match running {
+        match self.running(&call.rid) {
             Some(fp) if fp != call.fp => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
             Some(_) => {
                 let waiter = self.join(&call.rid);
@@ -124,13 +127,22 @@ impl Inner {
             self.store().add_attempt(kind, now())?;
             return Answer::refusal(&Refusal::CodeNotRecognised, instance);
         }
-        // A twin may have come in while the shard was asked.
-        if self.store().known(&intent.rid)? == Known::Absent {
+        // Another request with this key may have come in while the shard was asked.
+        let rid = intent.rid;
+        let known = self.store().known(&rid)?;
+        let running = self.running(&rid);
+        let taken = match known {
+            Known::Absent => running,
+            Known::Open(fp) | Known::Decided(fp) => Some(fp),
+        };
+        if taken.is_some_and(|fp| fp != intent.fp) {
+            return Answer::error(&ProtocolError::IdempotencyKeyReused, instance);
+        }
+        if known == Known::Absent {
             self.keep(&intent, 0, None)?;
         }
-        let rid = intent.rid;
         let answer = self.current(&rid, instance, false)?.header("Preference-Applied", "respond-async");
-        if !self.drive.runs.borrow().contains_key(&rid) {
+        if running.is_none() && !matches!(known, Known::Decided(_)) {
             drop(self.start(intent));
         }
         Ok(answer)
@@ -195,6 +207,11 @@ impl Inner {
         answer.header("Location", format!("/v1/redemptions/{}", redemption.redemption_id))
     }
 
+    /// The command of this redemption that is under way.
+    fn running(&self, rid: &Rid) -> Option<Fingerprint> {
+        self.drive.runs.borrow().get(rid).map(|run| run.intent.fp)
+    }
+
     fn join(&self, rid: &Rid) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         if let Some(run) = self.drive.runs.borrow_mut().get_mut(rid) {
@@ -235,19 +252,23 @@ impl Inner {
             let op = ShardOp::Prepare { intent: intent.clone() };
             let answer: PrepareReply = match self.ask_shard(&intent, &op).await {
                 Ok(answer) => answer,
-                Err(fault) => return (self.fail(&intent, &fault), Settlement::None),
+                Err(fault) => return (self.fail(&intent, &fault, UNREACHED), Settlement::None),
             };
             match self.conclude(&intent, &answer) {
+                Ok((Some(Ended::Overflow), settlement))
+                    if matches!(self.store().known(&intent.rid), Ok(Known::Open(_))) =>
+                {
+                    // A 2xx has named it: it waits until something of the balance is spent.
+                    return (self.fail(&intent, &Fault::new("a balance would overflow"), OVERFLOW), settlement);
+                }
                 Ok((Some(ended), settlement)) => return (ended, settlement),
                 Ok((None, _)) => {}
-                Err(fault) => {
-                    let abort = matches!(answer, PrepareAnswer::Prepared(_));
-                    let settlement = if abort { Settlement::Abort } else { Settlement::None };
-                    return (Ended::Failed(fault), settlement);
-                }
+                // Nothing is durable, so nothing is told: an abort that comes late would take the use of the next
+                // try away. The participant asks.
+                Err(fault) => return (Ended::Failed(fault), Settlement::None),
             }
         }
-        (self.fail(&intent, &Fault::new("the participant found the intent too late")), Settlement::None)
+        (self.fail(&intent, &Fault::new("the participant found the intent too late"), UNREACHED), Settlement::None)
     }
 
     /// Step 5: decides and writes in one transaction. `None` asks the participant again.
@@ -264,15 +285,19 @@ impl Inner {
             let store = self.store();
             let known = store.known(&intent.rid)?;
             let wallet = store.wallet()?;
+            let granted = matches!(known, Known::Decided(_))
+                && store.redemption(&intent.rid)?.is_some_and(|redemption| redemption.refusal.is_none());
             let view = MemberView {
                 known,
+                granted,
                 member_uses: store.campaign_uses(intent.campaign)?,
                 wallet: &wallet,
                 next_ledger_row: store.next_ledger_row()?,
                 opened_at: store.opened(&intent.rid)?.map(|open| open.opened_at),
             };
             let Ok(step) = decide(&view, intent, answer, &names, at) else {
-                return Ok((Some(Ended::Overflow), Settlement::Abort, vec![]));
+                // As with a failure: nothing is durable, so nothing is told.
+                return Ok((Some(Ended::Overflow), Settlement::None, vec![]));
             };
             Ok(match step {
                 DecideStep::Commit(decision) => {
@@ -293,11 +318,11 @@ impl Inner {
         Ok((ended, settlement))
     }
 
-    /// A participant could not be reached: kept, and tried again by the alarm.
-    fn fail(self: &Rc<Self>, intent: &Intent, fault: &Fault) -> Ended {
+    /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.
+    fn fail(self: &Rc<Self>, intent: &Intent, fault: &Fault, shown: &str) -> Ended {
         fault.log("prepare_failed");
         let tries = self.store().opened(&intent.rid).ok().flatten().map_or(0, |open| open.tries) + 1;
-        match self.keep(intent, tries, Some("a participant could not be reached")) {
+        match self.keep(intent, tries, Some(shown)) {
             Ok(()) => Ended::Kept,
             Err(fault) => Ended::Failed(fault),
         }

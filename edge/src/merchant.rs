@@ -1,7 +1,7 @@
 //! Merchant: reward definitions and the list of campaigns. One object under a reserved name keeps the
 //! environment's root check values.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{
     CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Once, PageQuery, RootsAnswer, campaign_name, read_call,
 };
@@ -53,15 +53,11 @@ impl DurableObject for Merchant {
             Ok(call) => self.answer(&call.name, call.op).await,
             Err(fault) => Err(fault),
         };
-        let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, "merchant"));
-        answer.into_response().map_err(worker::Error::from)
+        finish(answer, "merchant")
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        if let Err(fault) = self.ring().await {
-            fault.log("merchant_failed");
-        }
-        Response::empty()
+        finish_alarm(self.ring().await)
     }
 }
 

@@ -23,7 +23,9 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use counterfoil_core::wire::{Preview, PreviewCampaign, PreviewReward, PreviewRule, Verdict};
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
@@ -34,6 +36,8 @@ const GROUP_WAIT_MS: u64 = 4;
 const GROUP_ITEMS_MAX: usize = 64;
 /// The rules are pulled again for an unknown seq at most this often.
 const PULL_AGAIN_MS: i64 = 1_000;
+/// Longest wait for a Member's word; it is asked again later.
+const MEMBER_WAIT: Duration = Duration::from_secs(8);
 /// The one item of this object's due-table.
 const PENDING_ITEM: &str = "pending";
 
@@ -253,9 +257,11 @@ impl Inner {
             PrepareStep::Answer(answer) => Ok(answer),
             PrepareStep::Consume(prepared) => {
                 let at = now();
-                store.consume(intent, &prepared, at.plus_ms(INQUIRE_AFTER_MS))?;
-                if due::next(&self.storage)?.is_none() {
-                    due::plan(&self.storage, PENDING_ITEM, at.plus_ms(INQUIRE_AFTER_MS))?;
+                let ask_at = at.plus_ms(INQUIRE_AFTER_MS);
+                store.consume(intent, &prepared, ask_at)?;
+                // What is planned may be the pause of an older row, which can be a minute.
+                if due::next(&self.storage)?.is_none_or(|next| next > ask_at) {
+                    due::plan(&self.storage, PENDING_ITEM, ask_at)?;
                 }
                 Ok(PrepareAnswer::Prepared(prepared))
             }
@@ -312,7 +318,13 @@ impl Inner {
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
                 let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
                 let call = MemberCall { instance: String::new(), refresh: None, op };
-                let fate = Objects(&self.env).inquire(&member, &call).await;
+                let objects = Objects(&self.env);
+                let asking = pin!(objects.inquire(&member, &call));
+                // One Member that hangs must not keep the others from being asked.
+                let fate = match select(asking, pin!(Delay::from(MEMBER_WAIT))).await {
+                    Either::Left((fate, _)) => fate,
+                    Either::Right(_) => Err(Fault::new("the member did not answer in time")),
+                };
                 self.storage.transaction(|| {
                     if let Err(fault) = &fate {
                         fault.log("inquiry_failed");

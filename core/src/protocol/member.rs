@@ -86,6 +86,8 @@ pub fn locked_out(attempts: &Attempts, now: Instant) -> Option<u32> {
 pub struct MemberView<'a> {
     /// What it knows of the rid.
     pub known: Known,
+    /// Whether it was decided for.
+    pub granted: bool,
     /// Its redemptions of this campaign so far.
     pub member_uses: u64,
     /// What it has.
@@ -146,7 +148,7 @@ pub enum DecideStep {
 /// Step 5. The first decision on a rid is final.
 ///
 /// # Errors
-/// [`BalanceOverflow`]: nothing is decided; the participant must be told to abort.
+/// [`BalanceOverflow`]: nothing is decided, so the participant is told nothing until it asks.
 pub fn decide(
     view: &MemberView<'_>,
     intent: &Intent,
@@ -155,7 +157,7 @@ pub fn decide(
     now: Instant,
 ) -> Result<DecideStep, BalanceOverflow> {
     match view.known {
-        Known::Decided(fp) if fp == intent.fp => return Ok(DecideStep::Replay),
+        Known::Decided(fp) if fp == intent.fp && view.granted => return Ok(DecideStep::Replay),
         Known::Decided(_) => return Ok(DecideStep::Abort),
         Known::Open(fp) if fp != intent.fp => return Ok(DecideStep::Abort),
         Known::Open(_) | Known::Absent => {}
