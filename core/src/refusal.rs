@@ -12,6 +12,7 @@ pub enum Refusal {
     MalformedCode {
         /// Symbol position from 0, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(optional))]
         position: Option<u32>,
         /// Stable name of what is wrong.
         reason: String,

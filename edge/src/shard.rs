@@ -192,10 +192,11 @@ impl Inner {
         let (campaign, shard) = self.campaign()?;
         let pulled: Pulled =
             read_json(Objects(&self.env).campaign(&campaign, &CampaignOp::Pull { shard }).await?).await?;
-        self.pulled_at.set(Some(now()));
         if let Some(rules) = pulled.rules {
             self.adopt(rules)?;
         }
+        // Last: rules that could not be stored are pulled again at once, not taken for "never issued".
+        self.pulled_at.set(Some(now()));
         Ok(())
     }
 
@@ -325,14 +326,20 @@ impl Inner {
                     Either::Left((fate, _)) => fate,
                     Either::Right(_) => Err(Fault::new("the member did not answer in time")),
                 };
-                self.storage.transaction(|| {
-                    if let Err(fault) = &fate {
-                        fault.log("inquiry_failed");
-                    }
-                    self.close(&rid, &fp, fate.unwrap_or(Fate::Running))?;
-                    let pause_ms = backoff_ms(overdue.tries, random_u32());
-                    self.store().ask_again(&rid, &fp, now().plus_ms(pause_ms))
-                })?;
+                let fate = fate.unwrap_or_else(|fault| {
+                    fault.log("inquiry_failed");
+                    Fate::Running
+                });
+                let again = now().plus_ms(backoff_ms(overdue.tries, random_u32()));
+                let closed = self.storage.transaction(|| {
+                    self.close(&rid, &fp, fate)?;
+                    self.store().ask_again(&rid, &fp, again)
+                });
+                if let Err(fault) = closed {
+                    // A row that cannot be closed waits; the others are asked about all the same.
+                    fault.log("inquiry_failed");
+                    self.store().ask_again(&rid, &fp, again)?;
+                }
             }
             match self.store().next_inquiry()? {
                 Some(at) => due::plan(&self.storage, PENDING_ITEM, at)?,

@@ -154,7 +154,8 @@ fn code_of(word: Word) -> Option<WellFormedCode> {
 /// A suggestion for the repaired word, with what differs from the symbols as typed marked.
 fn suggestion(fixed: Word, typed: &[u8], correction: Correction, unverified: bool) -> Option<Suggestion> {
     let code = code_of(fixed)?;
-    let differing = code.symbols().iter().zip(typed).enumerate().filter(|(_, (a, b))| a != b);
+    let symbols = code.symbols();
+    let differing = symbols.iter().zip(typed).enumerate().filter(|(_, (a, b))| a != b);
     let changed = Changed(differing.fold(0, |set, (position, _)| set | 1 << position));
     Some(Suggestion { code, correction, changed, unverified })
 }

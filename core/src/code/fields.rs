@@ -4,6 +4,7 @@ use super::profile::Profile;
 use super::read::{CodeError, Reading};
 use super::word::{Symbols, Word};
 use core::fmt;
+use core::ops::Deref;
 
 /// Longest canonical text: 25 symbols and four hyphens, with room for the one after the last group.
 const TEXT_MAX: usize = 30;
@@ -27,14 +28,30 @@ pub struct Fields {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WellFormedCode {
     fields: Fields,
-    symbols: Symbols,
+    word: Word,
+}
+
+/// The values of a code's symbols, parity included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeSymbols {
+    values: Symbols,
+    count: usize,
+}
+
+impl Deref for CodeSymbols {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.values.get(..self.count).unwrap_or_default()
+    }
 }
 
 impl WellFormedCode {
     /// Builds the code of these fields, parity added. `None` when a field does not fit its width.
     #[must_use]
     pub fn from_fields(fields: Fields) -> Option<Self> {
-        // The widths are constants in each arm.
+        // As in `from_reading`, the widths are constants in each arm.
         match fields.profile {
             Profile::S20 => Self::from_fields_of(Profile::S20, fields),
             Profile::S16 => Self::from_fields_of(Profile::S16, fields),
@@ -42,7 +59,7 @@ impl WellFormedCode {
         }
     }
 
-    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn from_fields_of(profile: Profile, fields: Fields) -> Option<Self> {
         let fits = fields.epoch < 8
             && (1..=profile.campaign_max()).contains(&fields.campaign)
@@ -56,7 +73,7 @@ impl WellFormedCode {
         bits = bits << profile.campaign_bits() | u128::from(fields.campaign);
         bits = bits << profile.serial_bits() | u128::from(fields.serial);
         bits = bits << profile.tag_bits() | u128::from(fields.tag);
-        Some(Self { fields, symbols: Word::from_data(profile, bits).symbols() })
+        Some(Self { fields, word: Word::from_data(profile, bits) })
     }
 
     /// Accepts a reading that is a whole, clean code.
@@ -67,8 +84,7 @@ impl WellFormedCode {
         if reading.count() == 0 {
             return Err(CodeError::Empty);
         }
-        // Natively the widths are constants in each arm, which makes the whole a third faster; wasm would rather be
-        // small.
+        // The widths are constants in each arm (but not with the feature `small`): a third faster.
         match Profile::from_symbols(reading.count()) {
             Some(Profile::S20) => Self::from_symbols(Profile::S20, reading),
             Some(Profile::S16) => Self::from_symbols(Profile::S16, reading),
@@ -77,7 +93,7 @@ impl WellFormedCode {
         }
     }
 
-    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     fn from_symbols(profile: Profile, reading: &Reading) -> Result<Self, CodeError> {
         if let Some(position) = reading.first_erasure() {
             return Err(CodeError::UnreadableSymbol { position });
@@ -91,7 +107,7 @@ impl WellFormedCode {
     }
 
     /// Accepts a word whose parity fits; checks header, reserved bit and campaign.
-    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    #[cfg_attr(not(feature = "small"), inline(always))]
     pub(super) fn from_valid_word(word: Word) -> Result<Self, CodeError> {
         let profile = word.profile();
         let header = word.at(0);
@@ -111,7 +127,7 @@ impl WellFormedCode {
         if campaign == 0 {
             return Err(CodeError::CampaignZero);
         }
-        Ok(Self { fields: Fields { profile, epoch: header & 7, campaign, serial, tag }, symbols: word.symbols() })
+        Ok(Self { fields: Fields { profile, epoch: header & 7, campaign, serial, tag }, word })
     }
 
     /// The decoded fields.
@@ -158,8 +174,9 @@ impl WellFormedCode {
 
     /// All symbols' values, parity included.
     #[must_use]
-    pub fn symbols(&self) -> &[u8] {
-        self.symbols.get(..self.fields.profile.symbols()).unwrap_or_default()
+    #[inline]
+    pub fn symbols(&self) -> CodeSymbols {
+        CodeSymbols { values: self.word.symbols(), count: self.fields.profile.symbols() }
     }
 
     /// Canonical text: upper case, groups joined by hyphens.
@@ -169,8 +186,8 @@ impl WellFormedCode {
         let profile = self.fields.profile;
         let mut text = CodeText { bytes: [b'-'; TEXT_MAX], length: profile.text_length() };
         match profile {
-            Profile::S20 | Profile::S16 => write_groups::<4, 5>(self.symbols(), &mut text.bytes),
-            Profile::S25 => write_groups::<5, 6>(self.symbols(), &mut text.bytes),
+            Profile::S20 | Profile::S16 => write_groups::<4, 5>(&self.symbols(), &mut text.bytes),
+            Profile::S25 => write_groups::<5, 6>(&self.symbols(), &mut text.bytes),
         }
         text
     }

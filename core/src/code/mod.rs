@@ -15,7 +15,7 @@ mod typing;
 mod word;
 
 pub use correct::{Changed, Correction, Mode, Suggestion, suggest};
-pub use fields::{CodeText, Fields, WellFormedCode};
+pub use fields::{CodeSymbols, CodeText, Fields, WellFormedCode};
 pub use profile::{PARITY_SYMBOLS, Profile, SYMBOLS_MAX};
 pub use read::{CodeError, Reading, SCALARS_MAX};
 pub use typing::{Formatted, format};

@@ -52,8 +52,12 @@ fn times_x3(state: u16) -> u16 {
 #[allow(clippy::cast_possible_truncation, reason = "masked to 15 bits")]
 #[inline]
 fn remainder(profile: Profile, word: u128) -> u16 {
-    let steps = profile.symbols().div_ceil(3);
-    (0..steps).rev().fold(0, |state, step| times_x3(state) ^ (word >> (15 * step)) as u16 & 0x7fff)
+    // Nine symbols fit a machine word.
+    let parts = profile.symbols().div_ceil(9);
+    (0..parts).rev().fold(0, |state, part| {
+        let bits = (word >> (45 * part)) as u64;
+        [30, 15, 0].into_iter().fold(state, |state, shift| times_x3(state) ^ (bits >> shift) as u16 & 0x7fff)
+    })
 }
 
 /// A whole word from its data symbols' bits: parity added, mask applied.

@@ -20,14 +20,11 @@ impl Word {
     #[inline]
     pub(super) fn new(profile: Profile, symbols: &[u8]) -> Self {
         // Taken anew so that the length is a constant where the profile is one.
-        let (blocks, rest) = symbols.get(..profile.symbols()).unwrap_or_default().as_chunks::<8>();
+        let symbols = symbols.get(..profile.symbols()).unwrap_or_default();
+        let (blocks, rest) = symbols.as_chunks::<8>();
         let bits = blocks.iter().fold(0, |bits, block| bits << 40 | u128::from(pack(*block)));
-        let mut last = [0; 8];
-        for (slot, symbol) in last.iter_mut().zip(rest) {
-            *slot = *symbol;
-        }
-        let width = 5 * rest.len();
-        Self { profile, bits: bits << width | u128::from(pack(last) >> (40 - width)) }
+        let tail = rest.iter().fold(0u64, |tail, symbol| tail << 5 | u64::from(symbol & 31));
+        Self { profile, bits: bits << (5 * rest.len()) | u128::from(tail) }
     }
 
     /// The word of these data bits, parity added.

@@ -1,0 +1,174 @@
+// The page on a phone, by keyboard alone, in dark, and to a screen reader.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { PHONE, storefrontForThisFile, withSwap } from "./storefront.mjs";
+
+const shop = storefrontForThisFile();
+const TEN_EUROS = 1000;
+const TARGET_PX = 44;
+
+test("by keyboard alone: slip, suggestion, preview, confirmation, next code", async () => {
+  const [code] = await shop.mint();
+  await shop.inTab({}, async (tab) => {
+    const { page } = tab;
+    const { keyboard } = page;
+    const before = await tab.credit();
+    const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? "");
+    await keyboard.press("Tab");
+    assert.equal(await focused(), "Skip to the code box");
+    await keyboard.press("Enter");
+    await keyboard.type(withSwap(code));
+    await keyboard.press("Enter");
+    assert.equal(await focused(), "Use this code", "what stands in the way has the focus");
+    await keyboard.press("Enter");
+    assert.equal(await tab.input.inputValue(), code);
+    assert.equal(await focused(), "Check code");
+    await keyboard.press("Enter");
+    await tab.redeemButton.waitFor();
+    await page.waitForFunction(() => document.activeElement?.classList.contains("ticket-worth"));
+    assert.match(await focused(), /€10\.00/, "what it is worth is read first");
+    await keyboard.press("Tab");
+    assert.equal(await focused(), "Redeem now");
+    await keyboard.press("Enter");
+    await tab.creditBecomes(before + TEN_EUROS);
+    await page.waitForFunction(() => document.activeElement?.classList.contains("ticket-worth"));
+    await keyboard.press("Tab");
+    assert.equal(await focused(), "Redeem another code");
+    await keyboard.press("Enter");
+    await page.waitForFunction(() => document.activeElement?.id === "redeem");
+  });
+});
+
+test("on a phone: the whole way, without sideways scrolling, with targets for thumbs", async () => {
+  const [code] = await shop.mint();
+  await shop.inTab({ viewport: PHONE, hasTouch: true, isMobile: true, member: "ben" }, async (tab) => {
+    const before = await tab.credit();
+    const fits = async (where) => {
+      const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(overflow <= 0, `${where}: ${overflow} px too wide`);
+      for (const box of await smallTargets(tab.page)) assert.fail(`${where}: ${box}`);
+    };
+    await fits("empty");
+    await tab.input.tap();
+    await tab.page.keyboard.type(withSwap(code));
+    await tab.acceptButton.waitFor();
+    await fits("suggestion");
+    assert.ok(await codeFits(tab), "the whole code stands in the box");
+    await tab.acceptButton.tap();
+    await tab.checkButton.tap();
+    await tab.redeemButton.waitFor();
+    await fits("preview");
+    await tab.redeemButton.tap();
+    await tab.creditBecomes(before + TEN_EUROS);
+    await fits("granted");
+    await tab.page.getByRole("button", { name: "Redeem another code" }).tap();
+    await tab.check(shop.codes.expired);
+    await tab.refusal.waitFor();
+    await fits("refused");
+  });
+});
+
+test("a long and wrong text is marked where it stands in the box", async () => {
+  await shop.inTab({ viewport: PHONE }, async (tab) => {
+    await tab.type(`${"0F".repeat(17)}!`);
+    const mark = tab.page.locator(".code-wrong");
+    await mark.waitFor();
+    const [markBox, inputBox] = [await mark.boundingBox(), await tab.input.boundingBox()];
+    assert.ok(markBox.x > inputBox.x && markBox.x + markBox.width <= inputBox.x + inputBox.width, "the mark scrolls with the text");
+  });
+});
+
+test("what changes is announced, what is entered is named, and the page has one heading above all", async () => {
+  await shop.inTab({}, async (tab) => {
+    const { page } = tab;
+    assert.equal(await page.getByRole("heading", { level: 1 }).count(), 1);
+    assert.equal(await page.getByRole("textbox", { name: "Your code" }).count(), 1);
+    assert.equal(await page.getByRole("group", { name: "Shopping as" }).getByRole("radio").count(), 3);
+    assert.equal(await page.locator("html").getAttribute("lang"), "en");
+    const hint = await tab.input.getAttribute("aria-describedby");
+    assert.equal(await page.locator(`#${hint}`).getAttribute("aria-live"), "polite");
+    await tab.check(shop.codes.used);
+    await page.getByRole("alert").getByText("This code has been used").waitFor();
+    const nameless = await page.$$eval("button, a, input", (elements) =>
+      elements.filter((element) => !element.textContent.trim() && !element.labels?.length).map((element) => element.outerHTML),
+    );
+    assert.deepEqual(nameless, []);
+  });
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`every text can be read in ${colorScheme}`, async () => {
+    await shop.inTab({ colorScheme, member: "cleo" }, async (tab) => {
+      await tab.check(shop.codes.expired);
+      await tab.refusal.waitFor();
+      assert.deepEqual(await faintTexts(tab.page), []);
+      await tab.input.fill("");
+      await tab.type(withSwap(shop.codes.fresh[0]));
+      await tab.acceptButton.waitFor();
+      assert.deepEqual(await faintTexts(tab.page), []);
+    });
+  });
+}
+
+test("with less motion asked for, nothing moves", async () => {
+  await shop.inTab({ reducedMotion: "reduce" }, async (tab) => {
+    await tab.check(shop.codes.fresh[1]);
+    await tab.redeemButton.waitFor();
+    const durations = await tab.page.evaluate(() => document.getAnimations().map(({ effect }) => effect.getComputedTiming().endTime));
+    assert.deepEqual(durations.filter((ms) => ms > 1), []);
+  });
+});
+
+/** Controls that are shown and smaller than a thumb; a radio's label is its target, a link in a sentence is exempt. */
+function smallTargets(page) {
+  return page.evaluate((least) => {
+    const found = [];
+    for (const element of document.querySelectorAll("button, a[href], input, label.member")) {
+      if (element.matches(".skip, p > a") || element.closest(".hidden")) continue;
+      const { width, height } = element.getBoundingClientRect();
+      if (width < least || height < least) found.push(`${element.textContent || element.id}: ${width} × ${height}`);
+    }
+    return found;
+  }, TARGET_PX);
+}
+
+function codeFits(tab) {
+  return tab.input.evaluate((input) => input.scrollWidth <= input.clientWidth);
+}
+
+/** Texts whose contrast with what is behind them is under 4.5 (3 where they are large), by the formula of WCAG 2. */
+function faintTexts(page) {
+  return page.evaluate(() => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    // The canvas reads every notation of a colour; painted over each other, translucent ones mix as on the page.
+    const paint = (colors) => {
+      canvas.clearRect(0, 0, 1, 1);
+      for (const color of colors) {
+        canvas.fillStyle = color;
+        canvas.fillRect(0, 0, 1, 1);
+      }
+      return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const luminance = (rgb) => {
+      const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+      const element = node.parentElement;
+      const style = getComputedStyle(element);
+      if (!node.data.trim() || element.closest("[aria-hidden=true], .hidden, .skip, script, style")) continue;
+      const layers = [];
+      for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
+      const behind = luminance(paint(layers));
+      const text = luminance(paint([...layers, style.color]));
+      const contrast = (Math.max(behind, text) + 0.05) / (Math.min(behind, text) + 0.05);
+      const large = Number.parseFloat(style.fontSize) >= 24;
+      if (contrast < (large ? 3 : 4.5)) faint.push(`${node.data.trim().slice(0, 40)}: ${contrast.toFixed(2)}`);
+    }
+    return faint;
+  });
+}

@@ -1,0 +1,221 @@
+// The storefront as a customer meets it: its production build in a real browser, against a real edge with the demo shop.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { root } from "../../edge/dev/paths.mjs";
+import { demoMerchant, seedDemoShop } from "../../edge/dev/seed.mjs";
+import { chromiumFlags, findBrowser } from "../browser.mjs";
+import { expectStatus } from "../http/client.mjs";
+import { clientOf, startEdge } from "../http/env.mjs";
+import { redeemed } from "../http/shop.mjs";
+import { openLine } from "./line.mjs";
+
+export const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
+
+const GIFT_CARDS = 1001;
+
+/** How long a page may take for anything. */
+const PATIENCE_MS = 10_000;
+
+/** One storefront for all tests of a file; usable once the tests run. */
+export function storefrontForThisFile() {
+  const shop = new Storefront();
+  before(() => shop.open(), { timeout: 60_000 });
+  after(() => shop.close());
+  return shop;
+}
+
+export class Storefront {
+  #closing = [];
+  #browser;
+  /** The demo shop's codes, by what they show. */
+  codes;
+  line;
+
+  async open() {
+    this.line = await openLine();
+    this.#closing.push(() => this.line.close());
+    // Each is waiting for processes or the disk most of the time.
+    await Promise.all([this.#startShop(), this.#servePage(), this.#launchBrowser()]);
+  }
+
+  async #startShop() {
+    const edge = await startEdge({ build: "dev" });
+    this.#closing.push(() => edge.dispose());
+    this.edgeUrl = edge.url;
+    this.line.connect(edge.port);
+    this.codes = await seedDemoShop(edge.url);
+  }
+
+  async #launchBrowser() {
+    this.#browser = await chromium.launch({
+      executablePath: findBrowser().chromium,
+      args: chromiumFlags.map((flag) => `--${flag}`),
+    });
+    this.#closing.push(() => this.#browser.close());
+  }
+
+  async #servePage() {
+    const outDir = mkdtempSync(join(tmpdir(), "counterfoil-storefront-"));
+    this.#closing.push(() => rmSync(outDir, { recursive: true, force: true }));
+    process.env.VITE_COUNTERFOIL_URL = this.line.url;
+    const { build, preview } = await import("vite");
+    const common = { root: join(root, "examples", "storefront"), logLevel: "warn", build: { outDir, emptyOutDir: true } };
+    await build(common);
+    const server = await preview({ ...common, preview: { host: "127.0.0.1", port: 0 } });
+    this.#closing.push(() => server.close());
+    this.pageUrl = `http://127.0.0.1:${server.httpServer.address().port}`;
+  }
+
+  async close() {
+    for (const close of this.#closing.reverse()) await close();
+  }
+
+  /** Fresh codes of the gift card campaign, EUR 10.00 each. */
+  async mint(count = 1) {
+    const admin = clientOf(this.edgeUrl, { sub: "test-admin", role: "admin", merchant: demoMerchant });
+    const path = `/v1/campaigns/${GIFT_CARDS}/batches`;
+    const answer = await admin.post(path, { count, label: "browser tests", format: "jsonl" }, { key: randomUUID() });
+    expectStatus(answer, 201);
+    return answer.text.split("\n").filter(Boolean).map((line) => JSON.parse(line).code);
+  }
+
+  /** The API as one of the shop's members, straight to the edge. */
+  as(member) {
+    return clientOf(this.edgeUrl, { sub: member, merchant: demoMerchant });
+  }
+
+  /** Redeems as a member from somewhere else than the page. */
+  redeemElsewhere(member, code) {
+    return redeemed(this.as(member), code);
+  }
+
+  /** A browser profile of its own, with tabs to open in it. */
+  async visitor({ viewport = DESKTOP, ...options } = {}) {
+    const context = await this.#browser.newContext({ viewport, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
+    const tab = async (member = "ann", { until = "live" } = {}) => {
+      const opened = new Tab(await context.newPage());
+      await opened.page.goto(`${this.pageUrl}/?member=${member}`);
+      if (until === "live") await opened.live();
+      else await opened.connectionIs(until);
+      return opened;
+    };
+    return { context, tab, close: () => context.close() };
+  }
+
+  /** Runs a test in one tab, and asserts at its end that the page complained of nothing but what `expects` names. */
+  async inTab({ member, expects = [], ...options }, run) {
+    const visitor = await this.visitor(options);
+    try {
+      const tab = await visitor.tab(member);
+      await run(tab, visitor);
+      tab.assertQuiet(expects);
+    } finally {
+      await visitor.close();
+    }
+  }
+}
+
+/** One tab with the storefront, in the words of somebody who looks at it. */
+export class Tab {
+  #complaints = [];
+
+  constructor(page) {
+    this.page = page;
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) this.#complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => this.#complaints.push(`uncaught: ${error.stack}`));
+    this.input = page.getByLabel("Your code", { exact: true }).and(page.locator("input"));
+    this.checkButton = page.getByRole("button", { name: "Check code" });
+    this.acceptButton = page.getByRole("button", { name: "Use this code" });
+    this.redeemButton = page.getByRole("button", { name: "Redeem now" });
+    this.connection = page.locator("[data-connection]");
+    this.entries = page.locator(".entry");
+    this.ticket = page.locator(".ticket");
+    this.refusal = page.locator(".refused");
+  }
+
+  /** Waits until the page says that it is connected and has what it shows. */
+  async live() {
+    await this.connectionIs("live");
+    await this.page.locator(".credit").waitFor();
+    await this.page.locator(".history[aria-busy=false]").waitFor();
+  }
+
+  connectionIs(...kinds) {
+    const selector = kinds.map((kind) => `[data-connection="${kind}"]`).join(", ");
+    return this.page.locator(selector).first().waitFor();
+  }
+
+  /** Types as a person does, key by key. */
+  async type(text) {
+    await this.input.click();
+    await this.page.keyboard.type(text);
+  }
+
+  /** From an empty box to what the shop says of a code. */
+  async check(code) {
+    await this.input.fill(code);
+    await this.checkButton.click();
+  }
+
+  /** The whole way, to the stamped ticket. */
+  async redeem(code) {
+    await this.check(code);
+    await this.redeemButton.click();
+    await this.page.locator('.ticket-done[data-status="granted"]').waitFor();
+  }
+
+  /** Credit in euros as shown, in cents. */
+  async credit() {
+    const shown = this.page.locator('[data-currency="EUR"]');
+    if ((await shown.count()) === 0) return 0;
+    const text = await shown.evaluate((element) => element.firstChild.textContent);
+    return Math.round(Number(text.replace(/[^\d.]/g, "")) * 100);
+  }
+
+  /** Waits until this credit is shown, in cents. */
+  async creditBecomes(cents) {
+    const text = `€${(cents / 100).toFixed(2)}`;
+    const shown = ([selector, wanted]) => document.querySelector(selector)?.firstChild?.textContent === wanted;
+    await this.page.waitForFunction(shown, ['[data-currency="EUR"]', text]);
+  }
+
+  /** Waits until the history has this many entries. */
+  entriesBecome(count) {
+    return this.page.waitForFunction((wanted) => document.querySelectorAll(".entry").length === wanted, count);
+  }
+
+  caret() {
+    return this.input.evaluate((input) => input.selectionStart);
+  }
+
+  /** Asserts that the console has nothing in it but what these patterns expect; answers of 4xx are logged by the browser itself. */
+  assertQuiet(expects = []) {
+    const rest = this.#complaints.filter((text) => !expects.some((pattern) => pattern.test(text)));
+    assert.deepEqual(rest, [], "the console is quiet");
+  }
+}
+
+/** What Chromium itself logs of an answer with this status. */
+export const statusInConsole = (status) => new RegExp(`^Failed to load resource: the server responded with a status of ${status}\\b`);
+
+/** Swaps two neighbouring symbols that differ, not across a separator. */
+export function withSwap(code) {
+  for (let at = code.length - 3; at > 5; at -= 1) {
+    const [one, other] = [code[at], code[at + 1]];
+    if (one !== "-" && other !== "-" && one !== other) return code.slice(0, at) + other + one + code.slice(at + 2);
+  }
+  throw new Error(`No two neighbours of ${code} differ.`);
+}
+

@@ -1,0 +1,125 @@
+//! A Campaign's shell, as `edge/src/campaign.rs` runs it: rules change in versions and reach the shards.
+
+use crate::campaign_state::CampaignState;
+use crate::defect::Defect;
+use crate::disk::{Disk, Fault};
+use crate::due::{Item, Net};
+use crate::fault::Step;
+use crate::message::{Change, Party, Reply, Request};
+use crate::world::World;
+use counterfoil_core::protocol::backoff_ms;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::rc::Rc;
+
+const SHARD_WAIT_MS: i64 = 8_000;
+
+/// See the module.
+pub(crate) struct Campaign {
+    world: Rc<World>,
+    number: usize,
+    disk: Rc<Disk<CampaignState>>,
+}
+
+impl Campaign {
+    pub(crate) fn new(world: &Rc<World>, number: usize, disk: &Rc<Disk<CampaignState>>) -> Self {
+        Self { world: Rc::clone(world), number, disk: Rc::clone(disk) }
+    }
+
+    pub(crate) async fn answer(self: Rc<Self>, request: Request) -> Result<Reply, Fault> {
+        let now = self.world.now();
+        if self.disk.read().due.clone().heal(now) {
+            self.disk.write(|state| state.due.heal(now));
+        }
+        match request {
+            Request::Administer(change) => self.administer(&change).await,
+            Request::Pull { shard } => self.disk.transaction(&self.world, Step::Register, |state| {
+                if self.world.has(Defect::PullRegisters) {
+                    state.shards.insert(shard, state.rules.version);
+                } else {
+                    // What it is sent it may never get: it counts once it has said so.
+                    state.shards.entry(shard).or_insert(0);
+                    self.plan_push(state);
+                }
+                Ok(Reply::Pulled(Some(Rc::clone(&state.rules))))
+            }),
+            Request::Read => Ok(Reply::Done),
+            Request::Redeem(_)
+            | Request::Inquire { .. }
+            | Request::Recognise { .. }
+            | Request::Prepare { .. }
+            | Request::Settle { .. }
+            | Request::Rules(_) => Err(Fault("not asked of a campaign")),
+        }
+    }
+
+    async fn administer(&self, change: &Change) -> Result<Reply, Fault> {
+        self.disk.transaction(&self.world, Step::Change, |state| {
+            if state.change(change) && !self.world.has(Defect::PushUnplanned) {
+                self.plan_push(state);
+            }
+            Ok(())
+        })?;
+        self.push().await?;
+        let state = self.disk.read();
+        let version = state.rules.version;
+        Ok(Reply::Administered { version, in_force: state.behind(version).is_empty() })
+    }
+
+    /// Pushes the present rules to the shards that work by older ones. What fails is tried again by the alarm.
+    async fn push(&self) -> Result<(), Fault> {
+        let rules = Rc::clone(&self.disk.read().rules);
+        let behind = self.disk.read().behind(rules.version);
+        for shard in behind {
+            let request = Request::Rules(Rc::clone(&rules));
+            let asked = self.world.call(Party::Shard(self.number), Step::Push, request);
+            let taken = match select(asked, pin!(self.world.delay(SHARD_WAIT_MS))).await {
+                Either::Left((answer, _)) => answer.unwrap_or(Err(Fault("the connection broke"))),
+                Either::Right(_) => Err(Fault("the shard did not answer in time")),
+            };
+            if let Ok(Reply::Version(version)) = taken {
+                self.disk.transaction(&self.world, Step::Acknowledge, |state| {
+                    if let Some(known) = state.shards.get_mut(&shard).filter(|known| **known < version) {
+                        *known = version;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        self.disk.write(|state| {
+            // The rules may have changed meanwhile.
+            let version = if self.world.has(Defect::PushForgotten) { rules.version } else { state.rules.version };
+            if state.behind(version).is_empty() {
+                state.due.done(Item::Push);
+            } else {
+                self.plan_push(state);
+            }
+        });
+        Ok(())
+    }
+
+    /// Plans a push, where some shard lacks the rules.
+    fn plan_push(&self, state: &mut CampaignState) {
+        if !state.behind(state.rules.version).is_empty() {
+            let again = self.world.now().plus_ms(backoff_ms(0, self.world.random_u32()));
+            state.due.plan(Item::Push, again);
+        }
+    }
+
+    pub(crate) async fn ring(&self) -> Result<(), Fault> {
+        let now = self.world.now();
+        let net = Net::of(self.world.defect);
+        let items = self.disk.transaction(&self.world, Step::CampaignAlarm, |state| Ok(state.due.take(now, net)))?;
+        for item in items {
+            match item {
+                Item::Push => self.push().await?,
+                Item::Open(_) | Item::Pending => self.disk.write(|state| state.due.done(item)),
+            }
+        }
+        if net != Net::Never {
+            let now = self.world.now();
+            self.disk.write(|state| state.due.rearm(now));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Planted defects: mistakes of the kind that people make, one at a time, to show that the simulator sees them.
+//!
+//! Each is a branch in the simulator's own shell; the product's code has none of them.
+
+macro_rules! defects {
+    ($($variant:ident = $name:literal: $what:literal),+ $(,)?) => {
+        /// See the module.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Defect { $(#[doc = $what] $variant),+ }
+
+        impl Defect {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Short name, as the command line takes it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What is wrong.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$variant => $what),+ }
+            }
+        }
+    };
+}
+
+defects! {
+    AckBeforeCommit = "ack-before-commit": "the answer leaves before the decision is durable",
+    LimitReadEarly = "limit-read-early": "the member's uses are read before the queue turn and not again",
+    PreparedNotCounted = "prepared-not-counted": "a prepared use does not count against the code's limit",
+    TotalIgnored = "total-ignored": "the campaign's total is not looked at",
+    PrepareTwice = "prepare-twice": "a repeated intent takes a second use",
+    AlarmNotArmed = "alarm-not-armed": "a pending row without an alarm",
+    NetNotArmed = "net-not-armed": "the alarm does not arm itself before it works",
+    NetForEver = "net-for-ever": "the alarm arms itself again when nothing is due",
+    OtherPendingIgnored = "other-pending-ignored": "a use is promised on top of one that is about to be given back",
+    AbortUndoesSettled = "abort-undoes-settled": "an abort takes a use away that is settled already",
+    OpenDroppedEarly = "open-dropped-early": "the open row is dropped before the decision",
+    DeadlineIgnored = "deadline-ignored": "an intent is taken after its deadline",
+    DecidedOverwritten = "decided-overwritten": "a second decision overwrites the first",
+    SilenceIsNo = "silence-is-no": "a Member that does not answer counts as having decided against",
+    RunningIsNo = "running-is-no": "a redemption under way counts as decided against",
+    FingerprintIgnored = "fingerprint-ignored": "the same key with another body is answered as a replay",
+    AcceptUnwritten = "accept-unwritten": "202 leaves without the row that drives it",
+    RulesGoBack = "rules-go-back": "a shard takes older rules",
+    AcceptBlind = "accept-blind": "respond-async does not look again at who has the key",
+    OverflowForgotten = "overflow-forgotten": "an accepted redemption that would overflow is not planned again",
+    AbortUndecided = "abort-undecided": "a use is given back without a decision that is durable",
+    InquiryUnbounded = "inquiry-unbounded": "a shard waits for a Member's word for ever",
+    InquiryStops = "inquiry-stops": "one row that cannot be closed keeps the others from being asked about",
+    PulledTooSoon = "pulled-too-soon": "rules that could not be stored count as pulled",
+    InquiryBehind = "inquiry-behind": "a new pending row waits for the pause of an older one",
+    PushUnplanned = "push-unplanned": "a change of rules is committed without the plan to push it",
+    PushForgotten = "push-forgotten": "the end of an older push unplans a newer one",
+    PullRegisters = "pull-registers": "a shard counts as having the rules that it was sent",
+    FeedFromMemory = "feed-from-memory": "the feed's last number is kept in memory",
+}
+
+impl Defect {
+    /// By its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|defect| defect.name() == name)
+    }
+}

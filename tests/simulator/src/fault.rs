@@ -1,0 +1,316 @@
+//! Steps, faults, and which of them strikes when.
+//!
+//! Whether a fault strikes is a pure function of the seed, the step, the fault, and how often that step has been
+//! passed: leaving one fault out changes no other, which is what lets a failing run be shrunk.
+
+use crate::prng::{Prng, scramble};
+use std::collections::BTreeSet;
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $(#[doc = $text] $variant),+ }
+
+        impl $name {
+            /// All of them, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// As shown.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            pub(crate) const fn number(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+named! {
+    /// Where something can go wrong: a message between two parties, a commit, an alarm.
+    Step {
+        Redeem = "1 redeem W>M",
+        Recognise = "2 recognise M>P",
+        Prepare = "3 prepare M>P",
+        Settle = "6 settle M>P",
+        Abort = "6 abort M>P",
+        Inquire = "7 inquire P>M",
+        Pull = "pull P>C",
+        Push = "push C>P",
+        Administer = "administer W>C",
+        Feed = "feed M>W",
+        Attempt = "M writes attempt",
+        Open = "M writes open",
+        Decide = "5 M writes decision",
+        Redrive = "8 M plans next drive",
+        Consume = "4 P writes use",
+        Flush = "P writes settled",
+        GiveBack = "P writes abort",
+        Fate = "P writes fate",
+        Adopt = "P writes rules",
+        Change = "C writes change",
+        Register = "C writes shard",
+        Acknowledge = "C writes version",
+        MemberAlarm = "M takes due items",
+        ShardAlarm = "P takes due items",
+        CampaignAlarm = "C takes due items",
+    }
+}
+
+named! {
+    /// What goes wrong.
+    Fault {
+        RequestLost = "request lost",
+        ReplyLost = "reply lost",
+        Duplicated = "duplicated",
+        Reordered = "reordered",
+        Delayed = "delayed",
+        CallerCrash = "caller crash",
+        ReceiverCrash = "receiver crash",
+        CrashBefore = "crash before",
+        CrashAfter = "crash after",
+        WriteFails = "write fails",
+        AlarmLate = "alarm late",
+        AlarmTwice = "alarm twice",
+        AlarmDropped = "alarm dropped",
+    }
+}
+
+/// What a step is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    /// One way, in order, on a connection.
+    Frames,
+    Commit,
+    Alarm,
+}
+
+impl Step {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Redeem
+            | Self::Recognise
+            | Self::Prepare
+            | Self::Settle
+            | Self::Abort
+            | Self::Inquire
+            | Self::Pull
+            | Self::Push
+            | Self::Administer => Kind::Message,
+            Self::Feed => Kind::Frames,
+            Self::Attempt
+            | Self::Open
+            | Self::Decide
+            | Self::Redrive
+            | Self::Consume
+            | Self::Flush
+            | Self::GiveBack
+            | Self::Fate
+            | Self::Adopt
+            | Self::Change
+            | Self::Register
+            | Self::Acknowledge => Kind::Commit,
+            Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm => Kind::Alarm,
+        }
+    }
+
+    /// What happens seldom is struck more often.
+    const fn weight(self) -> u64 {
+        match self {
+            Self::Abort | Self::GiveBack => 4,
+            Self::Redeem
+            | Self::Recognise
+            | Self::Prepare
+            | Self::Settle
+            | Self::Inquire
+            | Self::Pull
+            | Self::Push
+            | Self::Administer
+            | Self::Feed
+            | Self::Attempt
+            | Self::Open
+            | Self::Decide
+            | Self::Redrive
+            | Self::Consume
+            | Self::Flush
+            | Self::Fate
+            | Self::Adopt
+            | Self::Change
+            | Self::Register
+            | Self::Acknowledge
+            | Self::MemberAlarm
+            | Self::ShardAlarm
+            | Self::CampaignAlarm => 1,
+        }
+    }
+
+    /// Whether this fault can strike this step at all.
+    #[must_use]
+    pub const fn can(self, fault: Fault) -> bool {
+        match fault {
+            Fault::RequestLost => matches!(self.kind(), Kind::Message | Kind::Frames),
+            Fault::ReplyLost
+            | Fault::Duplicated
+            | Fault::Reordered
+            | Fault::Delayed
+            | Fault::CallerCrash
+            | Fault::ReceiverCrash => matches!(self.kind(), Kind::Message),
+            Fault::CrashBefore | Fault::CrashAfter | Fault::WriteFails => {
+                matches!(self.kind(), Kind::Commit | Kind::Alarm)
+            }
+            Fault::AlarmLate | Fault::AlarmTwice | Fault::AlarmDropped => matches!(self.kind(), Kind::Alarm),
+        }
+    }
+}
+
+const STEPS: usize = Step::ALL.len();
+const FAULTS: usize = Fault::ALL.len();
+
+/// How often each fault struck each step.
+#[derive(Clone, Debug)]
+pub struct Hits([[u64; FAULTS]; STEPS]);
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self([[0; FAULTS]; STEPS])
+    }
+}
+
+impl Hits {
+    fn cell(&mut self, step: Step, fault: Fault) -> Option<&mut u64> {
+        self.0.get_mut(step.number()).and_then(|row| row.get_mut(fault.number()))
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn of(&self, step: Step, fault: Fault) -> u64 {
+        self.0.get(step.number()).and_then(|row| row.get(fault.number())).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().flatten().zip(other.0.iter().flatten()) {
+            *mine += theirs;
+        }
+    }
+
+    /// Pairs that can happen and never did.
+    pub fn empty(&self) -> impl Iterator<Item = (Step, Fault)> + '_ {
+        possible().filter(|(step, fault)| self.of(*step, *fault) == 0)
+    }
+}
+
+/// Every pair that can happen.
+fn possible() -> impl Iterator<Item = (Step, Fault)> {
+    let pairs = Step::ALL.iter().flat_map(|step| Fault::ALL.iter().map(|fault| (*step, *fault)));
+    pairs.filter(|(step, fault)| step.can(*fault))
+}
+
+/// Strikes in 65,536 during an outage.
+const OUTAGE: u64 = 56_000;
+
+/// One fault of one run: the n-th time this step was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Strike {
+    /// Where.
+    pub step: Step,
+    /// What.
+    pub fault: Fault,
+    /// Which time, from 0.
+    pub n: u32,
+}
+
+/// Which faults may strike.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// As the seed says.
+    Seeded,
+    /// These and no others.
+    Only(BTreeSet<Strike>),
+}
+
+/// Decides at each step of one run whether something goes wrong.
+pub(crate) struct Faults {
+    seed: u64,
+    choice: Choice,
+    /// Strikes in 65,536 steps.
+    density: u64,
+    /// One step that is struck more often.
+    focus: Option<usize>,
+    /// One fault that one step hardly ever escapes, as when a part of the network is cut off.
+    outage: Option<(Step, Fault)>,
+    passed: [[u32; FAULTS]; STEPS],
+    pub(crate) on: bool,
+    pub(crate) struck: Vec<Strike>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64, choice: Choice) -> Self {
+        let mut draw = Prng::new(seed, 0xfa17);
+        // Quiet runs show that the schedule alone breaks nothing, and keep long successes in the mixture.
+        let density = match draw.below(8) {
+            0 => 0,
+            1 | 2 => 400,
+            3..=5 => 1_500,
+            _ => 4_000,
+        };
+        let focus = draw.once_in(2).then(|| draw.index(STEPS));
+        let pairs: Vec<(Step, Fault)> = possible().collect();
+        let outage = pairs.get(draw.index(pairs.len())).copied().filter(|_| density > 0 && draw.once_in(3));
+        Self { seed, choice, density, focus, outage, passed: [[0; FAULTS]; STEPS], on: true, struck: Vec::new() }
+    }
+
+    /// Whether this fault strikes now. Each call counts as passing the step.
+    pub(crate) fn strikes(&mut self, step: Step, fault: Fault) -> bool {
+        let Some(passed) = self.passed.get_mut(step.number()).and_then(|row| row.get_mut(fault.number())) else {
+            return false;
+        };
+        let strike = Strike { step, fault, n: *passed };
+        *passed += 1;
+        if !self.on || !step.can(fault) {
+            return false;
+        }
+        let strikes = match &self.choice {
+            Choice::Only(these) => these.contains(&strike),
+            Choice::Seeded => {
+                let focused = self.focus == Some(step.number()) && self.density > 0;
+                let threshold = if self.outage == Some((step, fault)) {
+                    OUTAGE
+                } else if focused {
+                    self.density * 3 + 6_000
+                } else {
+                    self.density * step.weight()
+                };
+                self.roll(&strike) & 0xffff < threshold
+            }
+        };
+        if strikes {
+            self.struck.push(strike);
+        }
+        strikes
+    }
+
+    /// A number that belongs to this strike alone: how long, how many, which variant.
+    pub(crate) fn roll(&self, strike: &Strike) -> u64 {
+        let place = (strike.step as u64) << 40 | (strike.fault as u64) << 32 | u64::from(strike.n);
+        scramble(self.seed.wrapping_add(scramble(place)))
+    }
+
+    /// As [`Faults::strikes`], with a number for how it strikes.
+    pub(crate) fn strikes_how(&mut self, step: Step, fault: Fault) -> Option<u64> {
+        self.strikes(step, fault).then(|| self.struck.last().map_or(0, |strike| self.roll(strike) >> 16))
+    }
+
+    pub(crate) fn hits(&self) -> Hits {
+        let mut hits = Hits::default();
+        for strike in &self.struck {
+            if let Some(cell) = hits.cell(strike.step, strike.fault) {
+                *cell += 1;
+            }
+        }
+        hits
+    }
+}

@@ -1,0 +1,270 @@
+//! A CodeShard's shell, line by line as `edge/src/shard.rs` runs it: the decisions are core's own.
+
+use crate::defect::Defect;
+use crate::disk::{Disk, Fault};
+use crate::due::{Item, Net};
+use crate::fault::Step;
+use crate::message::{Party, Reply, Request};
+use crate::shard_state::ShardState;
+use crate::world::World;
+use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
+use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle};
+use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
+use counterfoil_core::rules::{Facts, Rules, recognised};
+use counterfoil_core::time::Instant;
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+
+const GROUP_WAIT_MS: i64 = 4;
+const GROUP_ITEMS_MAX: usize = 64;
+const PULL_AGAIN_MS: i64 = 1_000;
+const MEMBER_WAIT_MS: i64 = 8_000;
+
+type Waiting = (Rc<Intent>, oneshot::Sender<Result<PrepareAnswer, Fault>>);
+
+/// See the module. All of its own fields are volatile.
+pub(crate) struct Shard {
+    world: Rc<World>,
+    number: usize,
+    disk: Rc<Disk<ShardState>>,
+    pulled_at: Cell<Option<Instant>>,
+    waiting: RefCell<Vec<Waiting>>,
+    settled: RefCell<Vec<(Rid, Fingerprint)>>,
+    last_group: Cell<Instant>,
+    scheduled: Cell<bool>,
+}
+
+impl Shard {
+    pub(crate) fn new(world: &Rc<World>, number: usize, disk: &Rc<Disk<ShardState>>) -> Self {
+        Self {
+            world: Rc::clone(world),
+            number,
+            disk: Rc::clone(disk),
+            pulled_at: Cell::new(None),
+            waiting: RefCell::default(),
+            settled: RefCell::default(),
+            last_group: Cell::new(Instant(0)),
+            scheduled: Cell::new(false),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    pub(crate) async fn answer(self: Rc<Self>, request: Request) -> Result<Reply, Fault> {
+        let now = self.now();
+        if self.disk.read().due.clone().heal(now) {
+            self.disk.write(|state| state.due.heal(now));
+        }
+        match request {
+            Request::Prepare { intent } => {
+                self.know(&intent.facts).await?;
+                self.enqueue(intent).await.map(Reply::Prepared)
+            }
+            Request::Recognise { facts } => {
+                self.know(&facts).await?;
+                Ok(Reply::Recognised(recognised(self.rules().as_deref(), &facts)))
+            }
+            Request::Settle { rid, fp, fate } => {
+                match fate {
+                    // The pending row goes with the next group: one commit less for each redemption.
+                    Fate::Committed => self.settled.borrow_mut().push((rid, fp)),
+                    Fate::Aborted => {
+                        let close = |state: &mut ShardState| self.close(state, &rid, &fp, fate);
+                        self.disk.transaction(&self.world, Step::GiveBack, close)?;
+                    }
+                    Fate::Running => {}
+                }
+                Ok(Reply::Done)
+            }
+            Request::Rules(rules) => self.adopt(rules).map(Reply::Version),
+            Request::Read => Ok(Reply::Done),
+            Request::Redeem(_) | Request::Inquire { .. } | Request::Pull { .. } | Request::Administer(_) => {
+                Err(Fault("not asked of a shard"))
+            }
+        }
+    }
+
+    fn rules(&self) -> Option<Rc<Rules>> {
+        self.disk.read().rules.clone()
+    }
+
+    /// Takes newer rules; never goes back. Answers the version that counts.
+    fn adopt(&self, rules: Rc<Rules>) -> Result<u32, Fault> {
+        let known = self.disk.read().version();
+        if rules.version > known || self.world.has(Defect::RulesGoBack) {
+            let version = rules.version;
+            self.disk.transaction(&self.world, Step::Adopt, |state| {
+                state.rules = Some(rules);
+                Ok(())
+            })?;
+            return Ok(version);
+        }
+        Ok(known)
+    }
+
+    /// Pulls the rules when there are none yet, or when this code is not known.
+    async fn know(&self, facts: &Facts) -> Result<(), Fault> {
+        let recent = self.pulled_at.get().is_some_and(|at| at.plus_ms(PULL_AGAIN_MS) > self.now());
+        if recognised(self.rules().as_deref(), facts) || recent {
+            return Ok(());
+        }
+        let asked = self.world.call(Party::Campaign(self.number), Step::Pull, Request::Pull { shard: 0 });
+        let pulled = asked.await.unwrap_or(Err(Fault("the connection broke")))?;
+        let Reply::Pulled(rules) = pulled else { return Err(Fault("the rules were expected")) };
+        if self.world.has(Defect::PulledTooSoon) {
+            self.pulled_at.set(Some(self.now()));
+        }
+        if let Some(rules) = rules {
+            self.adopt(rules)?;
+        }
+        self.pulled_at.set(Some(self.now()));
+        Ok(())
+    }
+
+    /// Joins the group under way, or commits at once when idle.
+    async fn enqueue(self: &Rc<Self>, intent: Rc<Intent>) -> Result<PrepareAnswer, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().push((intent, sender));
+        let full = self.waiting.borrow().len() >= GROUP_ITEMS_MAX;
+        let idle = !self.scheduled.get() && self.last_group.get().plus_ms(GROUP_WAIT_MS) <= self.now();
+        if idle || full {
+            self.commit_group();
+        } else if !self.scheduled.replace(true) {
+            let shard = Rc::clone(self);
+            self.world.spawn(Party::Shard(self.number), async move {
+                shard.world.delay(GROUP_WAIT_MS).await;
+                shard.scheduled.set(false);
+                shard.commit_group();
+            });
+        }
+        receiver.await.unwrap_or(Err(Fault("the group was lost")))
+    }
+
+    /// One turn: settles what was decided, then each waiting intent in its own transaction.
+    fn commit_group(&self) {
+        self.last_group.set(self.now());
+        let settled = self.settled.take();
+        if !settled.is_empty() {
+            // When it fails the rows stay pending; the alarm asks the Members again.
+            let _ = self.flush(&settled);
+        }
+        for (intent, sender) in self.waiting.take() {
+            let answer = self.prepare(&intent);
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn flush(&self, settled: &[(Rid, Fingerprint)]) -> Result<(), Fault> {
+        self.disk.transaction(&self.world, Step::Flush, |state| {
+            settled.iter().try_for_each(|(rid, fp)| self.close(state, rid, fp, Fate::Committed))
+        })
+    }
+
+    fn prepare(&self, intent: &Rc<Intent>) -> Result<PrepareAnswer, Fault> {
+        let now = self.now();
+        let names = self.world.names();
+        let twice = self.world.has(Defect::PrepareTwice);
+        let step = {
+            let state = self.disk.read();
+            let rules = state.rules.as_deref();
+            let pending = state.pending.get(&(intent.rid, intent.fp));
+            let view = ShardView {
+                rules,
+                pending: pending.filter(|_| !twice).map(|pending| pending.prepared.clone()),
+                other_pending: !self.world.has(Defect::OtherPendingIgnored) && state.other_pending(&intent.rid, &intent.fp),
+                used_by_rid: !twice && state.uses.contains(&(intent.facts.seq, intent.rid)),
+                usage: state.usage(&intent.facts, &intent.rid, rules, self.world.defect),
+            };
+            let now = if self.world.has(Defect::DeadlineIgnored) { Instant(0) } else { now };
+            prepare(&view, intent, now, |rid| names.redemption(rid))
+        };
+        match step {
+            PrepareStep::Answer(answer) => Ok(answer),
+            PrepareStep::Consume(prepared) => self.disk.transaction(&self.world, Step::Consume, |state| {
+                let ask_at = now.plus_ms(INQUIRE_AFTER_MS);
+                state.consume(intent, &prepared, ask_at, twice)?;
+                let behind = self.world.has(Defect::InquiryBehind);
+                let later = state.due.next().is_none_or(|next| next > ask_at && !behind);
+                if later && !self.world.has(Defect::AlarmNotArmed) {
+                    state.due.plan(Item::Pending, ask_at);
+                }
+                Ok(PrepareAnswer::Prepared(prepared))
+            }),
+        }
+    }
+
+    /// Ends a pending row by the Member's word.
+    fn close(&self, state: &mut ShardState, rid: &Rid, fp: &Fingerprint, fate: Fate) -> Result<(), Fault> {
+        let pending = state.pending.contains_key(&(*rid, *fp));
+        match settle(pending, fate) {
+            PendingStep::Commit => state.commit(rid, fp),
+            PendingStep::GiveBack => state.give_back(rid, fp)?,
+            PendingStep::Keep => {
+                if fate == Fate::Aborted && self.world.has(Defect::AbortUndoesSettled) {
+                    let used = state.uses.iter().find(|(_, used)| used == rid).copied();
+                    if used.is_some_and(|used| state.uses.remove(&used)) {
+                        state.total = state.total.saturating_sub(1);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The alarm: asks the Members of intents that have waited too long what became of them.
+    pub(crate) async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+        let now = self.now();
+        let net = Net::of(self.world.defect);
+        let items = self.disk.transaction(&self.world, Step::ShardAlarm, |state| Ok(state.due.take(now, net)))?;
+        if items.contains(&Item::Pending) {
+            let settled = self.settled.take();
+            if !settled.is_empty() {
+                self.flush(&settled)?;
+            }
+            let overdue = self.disk.read().overdue(now);
+            for pending in overdue {
+                let (rid, fp) = (pending.intent.rid, pending.intent.fp);
+                let Some(member) = self.world.member_of(&rid) else { continue };
+                let request = Request::Inquire { intent: pending.intent, prepared: pending.prepared };
+                let asked = self.world.call(Party::Member(member), Step::Inquire, request);
+                let bound_ms = if self.world.has(Defect::InquiryUnbounded) { 3_600_000 } else { MEMBER_WAIT_MS };
+                let answer = match select(asked, pin!(self.world.delay(bound_ms))).await {
+                    Either::Left((answer, _)) => answer.unwrap_or(Err(Fault("the connection broke"))),
+                    Either::Right(_) => Err(Fault("the member did not answer in time")),
+                };
+                let silence = if self.world.has(Defect::SilenceIsNo) { Fate::Aborted } else { Fate::Running };
+                let fate = match answer {
+                    Ok(Reply::Fate(fate)) => fate,
+                    Ok(_) | Err(_) => silence,
+                };
+                let again = self.now().plus_ms(backoff_ms(pending.tries, self.world.random_u32()));
+                let closed = self.disk.transaction(&self.world, Step::Fate, |state| {
+                    self.close(state, &rid, &fp, fate)?;
+                    state.ask_again(&rid, &fp, again);
+                    Ok(())
+                });
+                if self.world.has(Defect::InquiryStops) {
+                    closed?;
+                } else if closed.is_err() {
+                    self.disk.write(|state| state.ask_again(&rid, &fp, again));
+                }
+            }
+            let next = self.disk.read().next_inquiry();
+            self.disk.write(|state| match next {
+                Some(at) => state.due.plan(Item::Pending, at),
+                None => state.due.done(Item::Pending),
+            });
+        }
+        if net != Net::Never {
+            let now = self.now();
+            self.disk.write(|state| state.due.rearm(now));
+        }
+        Ok(())
+    }
+}

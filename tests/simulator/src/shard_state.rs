@@ -1,0 +1,135 @@
+//! What a CodeShard stores, table by table as `edge/src/shard_store.rs` has it in SQL.
+
+use crate::defect::Defect;
+use crate::disk::{Fault, Stored};
+use crate::due::Due;
+use crate::member_state::count;
+use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::protocol::{Intent, Prepared};
+use counterfoil_core::rules::{Facts, Rules, Usage};
+use counterfoil_core::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+const INQUIRIES_MAX: usize = 6;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) seq: u32,
+    pub(crate) intent: Rc<Intent>,
+    pub(crate) prepared: Prepared,
+    pub(crate) ask_at: Instant,
+    pub(crate) tries: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShardState {
+    pub(crate) rules: Option<Rc<Rules>>,
+    pub(crate) uses: BTreeSet<(u32, Rid)>,
+    pub(crate) total: u64,
+    pub(crate) pending: BTreeMap<(Rid, Fingerprint), Pending>,
+    pub(crate) due: Due,
+}
+
+impl Stored for ShardState {
+    fn due(&self) -> &Due {
+        &self.due
+    }
+
+    fn due_mut(&mut self) -> &mut Due {
+        &mut self.due
+    }
+}
+
+impl ShardState {
+    pub(crate) fn version(&self) -> u32 {
+        self.rules.as_ref().map_or(0, |rules| rules.version)
+    }
+
+    pub(crate) fn other_pending(&self, rid: &Rid, fp: &Fingerprint) -> bool {
+        self.pending.keys().any(|(known, other)| known == rid && other != fp)
+    }
+
+    /// Uses of one code, the prepared ones included.
+    pub(crate) fn uses_of(&self, seq: u32) -> impl Iterator<Item = &Rid> {
+        self.uses.iter().filter(move |(used, _)| *used == seq).map(|(_, rid)| rid)
+    }
+
+    fn is_pending(&self, rid: &Rid) -> bool {
+        self.pending.keys().any(|(known, _)| known == rid)
+    }
+
+    pub(crate) fn usage(&self, facts: &Facts, rid: &Rid, rules: Option<&Rules>, defect: Option<Defect>) -> Usage {
+        let seq = facts.seq;
+        let committed_only = defect == Some(Defect::PreparedNotCounted);
+        let of_code = match rules.and_then(|rules| rules.uses_per_code) {
+            Some(uses) => {
+                let used = self.uses_of(seq).filter(|rid| !(committed_only && self.is_pending(rid))).count();
+                count(used).min(uses)
+            }
+            None => 0,
+        };
+        let mut mine = self.uses_of(seq).filter(|used| used.mref() == rid.mref());
+        let earliest = mine.next().copied();
+        Usage {
+            of_code,
+            mine: earliest,
+            mine_count: count(mine.count()) + u64::from(earliest.is_some()),
+            of_campaign: if defect == Some(Defect::TotalIgnored) { 0 } else { self.total },
+        }
+    }
+
+    /// Takes a use: use row, pending row, counter.
+    pub(crate) fn consume(
+        &mut self,
+        intent: &Rc<Intent>,
+        prepared: &Prepared,
+        ask_at: Instant,
+        twice: bool,
+    ) -> Result<(), Fault> {
+        let seq = intent.facts.seq;
+        if !self.uses.insert((seq, intent.rid)) && !twice {
+            return Err(Fault("a use was taken twice"));
+        }
+        self.total += 1;
+        let (intent, prepared) = (Rc::clone(intent), prepared.clone());
+        let key = (intent.rid, intent.fp);
+        if self.pending.insert(key, Pending { seq, intent, prepared, ask_at, tries: 0 }).is_some() && !twice {
+            return Err(Fault("an intent is pending twice"));
+        }
+        Ok(())
+    }
+
+    /// Drops a pending row; its use stays.
+    pub(crate) fn commit(&mut self, rid: &Rid, fp: &Fingerprint) {
+        self.pending.remove(&(*rid, *fp));
+    }
+
+    /// Drops a pending row and its use.
+    pub(crate) fn give_back(&mut self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
+        let Some(pending) = self.pending.remove(&(*rid, *fp)) else { return Ok(()) };
+        if self.uses.remove(&(pending.seq, *rid)) {
+            self.total = self.total.checked_sub(1).ok_or(Fault("the total would be negative"))?;
+        }
+        Ok(())
+    }
+
+    /// Intents that have waited too long, the longest first.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<Pending> {
+        let mut overdue: Vec<&Pending> = self.pending.values().filter(|pending| pending.ask_at <= now).collect();
+        overdue.sort_by_key(|pending| pending.ask_at);
+        overdue.into_iter().take(INQUIRIES_MAX).cloned().collect()
+    }
+
+    pub(crate) fn ask_again(&mut self, rid: &Rid, fp: &Fingerprint, at: Instant) {
+        if let Some(pending) = self.pending.get_mut(&(*rid, *fp)) {
+            pending.ask_at = at;
+            pending.tries += 1;
+        }
+    }
+
+    pub(crate) fn next_inquiry(&self) -> Option<Instant> {
+        self.pending.values().map(|pending| pending.ask_at).min()
+    }
+}
