@@ -107,7 +107,7 @@ export type Refusal = { "code": "malformed_code",
 /**
  * Symbol position from 0, where there is one.
  */
-position?: number | null, 
+position?: number, 
 /**
  * Stable name of what is wrong.
  */
