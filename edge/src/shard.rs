@@ -224,20 +224,24 @@ impl Inner {
     /// durable together, and no answer leaves before.
     fn commit_group(&self) {
         self.last_group.set(now());
-        let settled = self.settled.take();
-        if !settled.is_empty() {
-            let closing = self
-                .storage
-                .transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
-            if let Err(fault) = closing {
-                // The rows stay pending; the alarm asks the Members again.
-                fault.log("shard_failed");
-            }
-        }
+        self.close_settled();
         for (intent, sender) in self.waiting.take() {
             let answer = self.storage.transaction(|| self.prepare(&intent));
             // A receiver that is gone lost nothing: its Member asks again, or this shard asks the Member.
             let _ = sender.send(answer);
+        }
+    }
+
+    /// Closes what Members have told. When it fails the rows stay pending, and the alarm asks the Members.
+    fn close_settled(&self) {
+        let settled = self.settled.take();
+        if settled.is_empty() {
+            return;
+        }
+        let closing =
+            self.storage.transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
+        if let Err(fault) = closing {
+            fault.log("shard_failed");
         }
     }
 
@@ -311,9 +315,7 @@ impl Inner {
     async fn ring(&self) -> Result<(), Fault> {
         let items = due::take(&self.storage)?;
         if items.iter().any(|item| item == PENDING_ITEM) {
-            self.storage.transaction(|| {
-                self.settled.take().iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed))
-            })?;
+            self.close_settled();
             for overdue in self.store().overdue(now())? {
                 let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
