@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { Miniflare } from "miniflare";
 
-import { buildEnvironment, optimiseWasm } from "../edge/dev/build.mjs";
+import { optimiseWasm, workerEnvironment } from "../edge/dev/build.mjs";
 import { root, toolBinary, wasmTarget } from "../edge/dev/paths.mjs";
 import { compatibilityDate } from "../edge/dev/serve.mjs";
 import { Stop, run } from "../edge/dev/steps.mjs";
@@ -13,14 +13,14 @@ import { Stop, run } from "../edge/dev/steps.mjs";
 export const targetDir = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 
 async function must(command, args) {
-  const done = await run(command, args, { cwd: root, env: buildEnvironment() });
+  const done = await run(command, args, { cwd: root, env: workerEnvironment() });
   if (done.code !== 0) throw new Stop(`${command} ${args.join(" ")} failed:\n${done.tail}`, { output: done.tail });
 }
 
-/** Compiles a crate as a release and answers the path of its wasm, as the compiler left it. */
-export async function compileWasm(crate) {
-  await must("cargo", ["build", "--release", "--target", wasmTarget, "-p", crate]);
-  return join(targetDir, wasmTarget, "release", `${crate.replaceAll("-", "_")}.wasm`);
+/** Compiles a crate just as the edge is compiled and answers the path of its wasm, as the compiler left it. */
+async function compileWasm(crate) {
+  await must("cargo", ["build", "--profile", "edge", "--target", wasmTarget, "-p", crate]);
+  return join(targetDir, wasmTarget, "edge", `${crate.replaceAll("-", "_")}.wasm`);
 }
 
 /**

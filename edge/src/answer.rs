@@ -16,13 +16,16 @@ pub(crate) fn finish(answer: Result<Answer, Fault>, object: &str) -> worker::Res
     answer.into_response().map_err(worker::Error::from)
 }
 
-/// What an object's `alarm` returns. It never fails: the platform drops an alarm that does, and the due-table
-/// has armed the next one already.
+/// What an object's `alarm` returns. A failure is handed to the platform, which tries a few times; the due-table
+/// has armed the next one by then, unless it was the table itself that failed.
 pub(crate) fn finish_alarm(rung: Result<(), Fault>) -> worker::Result<Response> {
-    if let Err(fault) = rung {
-        fault.log("alarm_failed");
+    match rung {
+        Ok(()) => Response::empty(),
+        Err(fault) => {
+            fault.log("alarm_failed");
+            Err(fault.into())
+        }
     }
-    Response::empty()
 }
 
 /// A whole answer.

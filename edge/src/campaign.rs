@@ -5,7 +5,7 @@ use crate::calls::{CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved
 use crate::due;
 use crate::merchant::cut;
 use crate::once::{self, Seen};
-use crate::platform::{Fault, IanaZone, SyncStorage, now, random};
+use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::hex;
 use counterfoil_core::limits::{MINT_SPARE, MINT_SPARE_DIVISOR};
@@ -17,14 +17,19 @@ use counterfoil_core::wire::{
     ProtocolError, RewardDefinition,
 };
 use counterfoil_core::words::LIST_VERSION;
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use worker::{DurableObject, Env, Request, Response, State, durable_object};
+use std::pin::pin;
+use std::time::Duration;
+use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
 
 const INSTANCE: &str = "/v1/campaigns/{campaign}";
 const INSTANCE_BATCHES: &str = "/v1/campaigns/{campaign}/batches";
 /// Due-item that pushes rules to shards which did not take them.
 const PUSH_ITEM: &str = "push";
+/// Longest wait for a shard; it is pushed to again later.
+const SHARD_WAIT: Duration = Duration::from_secs(8);
 
 /// See the module.
 #[durable_object(alarm)]
@@ -120,7 +125,9 @@ impl Campaign {
                 }
             }
             CampaignOp::Reward { reward } => {
-                self.storage.transaction(|| self.take_reward(reward))?;
+                if !self.storage.transaction(|| self.take_reward(reward))? {
+                    return Answer::error(&ProtocolError::NotFound, INSTANCE);
+                }
                 self.push().await?;
                 Answer::json(200, &serde_json::json!({}))
             }
@@ -152,7 +159,8 @@ impl Campaign {
             CampaignOp::Pull { shard } => {
                 let rules = self.storage.transaction(|| {
                     let Some(stored) = self.stored()? else { return Ok(None) };
-                    let statement = "INSERT INTO shards VALUES (?1, ?2) ON CONFLICT (shard) DO UPDATE SET version = ?2";
+                    // One that works by older rules has these only once it says so: the answer can be lost.
+                    let statement = "INSERT INTO shards VALUES (?1, ?2) ON CONFLICT (shard) DO NOTHING";
                     run(&self.storage, statement, &[shard.into(), stored.version.into()])?;
                     self.rules(&stored).map(Some)
                 })?;
@@ -174,8 +182,10 @@ impl Campaign {
         Ok(self.meta("campaign")?.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
+    /// Writes a change together with the plan to push it: a crash before the push must not lose it.
     fn store(&self, stored: &Stored) -> Result<(), Fault> {
-        self.set_meta("campaign", &serde_json::to_string(stored)?)
+        self.set_meta("campaign", &serde_json::to_string(stored)?)?;
+        if self.behind(stored.version)?.is_empty() { Ok(()) } else { plan_push(&self.storage) }
     }
 
     /// A repeated creation (the first answer was lost) changes nothing.
@@ -242,15 +252,17 @@ impl Campaign {
         Ok(Ok(()))
     }
 
-    /// The reward's definition has changed: from now on it is worth that. Never back to an older version.
-    fn take_reward(&self, reward: RewardDefinition) -> Result<(), Fault> {
-        let Some(mut stored) = self.stored()? else { return Ok(()) };
+    /// The reward's definition has changed: from now on it is worth that. Never back to an older version. Answers
+    /// whether there is a campaign: one that is still being created must be told again, for it may be created
+    /// with the older definition.
+    fn take_reward(&self, reward: RewardDefinition) -> Result<bool, Fault> {
+        let Some(mut stored) = self.stored()? else { return Ok(false) };
         if reward.reward_id == stored.reward.reward_id && reward.version > stored.reward.version {
             stored.reward = reward;
             stored.version += 1;
             self.store(&stored)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Activate, pause, end. A move already made answers 200 and changes nothing. `Ok(true)` for a replay.
@@ -415,7 +427,12 @@ impl Campaign {
         let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
         for shard in self.behind(stored.version)? {
             let op = ShardOp::Rules { rules: rules.clone() };
-            let taken: Result<VersionAnswer, Fault> = Objects(&self.env).shard(&name, shard, &op).await;
+            let objects = Objects(&self.env);
+            let asking = pin!(objects.shard(&name, shard, &op));
+            let taken: Result<VersionAnswer, Fault> = match select(asking, pin!(Delay::from(SHARD_WAIT))).await {
+                Either::Left((taken, _)) => taken,
+                Either::Right(_) => Err(Fault::new("the shard did not answer in time")),
+            };
             match taken {
                 Ok(VersionAnswer { version }) => {
                     let statement = "UPDATE shards SET version = ?2 WHERE shard = ?1 AND version < ?2";
@@ -424,11 +441,9 @@ impl Campaign {
                 Err(fault) => fault.log("push_failed"),
             }
         }
-        if self.behind(stored.version)?.is_empty() {
-            due::done(&self.storage, PUSH_ITEM)
-        } else {
-            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, crate::platform::random_u32())))
-        }
+        // The rules may have changed meanwhile, and that push may have failed.
+        let version = self.stored()?.map_or(stored.version, |stored| stored.version);
+        if self.behind(version)?.is_empty() { due::done(&self.storage, PUSH_ITEM) } else { plan_push(&self.storage) }
     }
 
     async fn ring(&self) -> Result<(), Fault> {
@@ -464,6 +479,10 @@ impl Campaign {
         };
         Ok(Answer::json(status, &resource)?.header("ETag", format!("\"{}\"", stored.version)))
     }
+}
+
+fn plan_push(storage: &SyncStorage) -> Result<(), Fault> {
+    due::plan(storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
 }
 
 fn refuse<T>(error: &ProtocolError) -> Result<Result<T, Answer>, Fault> {

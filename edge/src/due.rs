@@ -42,17 +42,20 @@ pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
     Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
 }
 
-/// First act of an alarm: arms the safety net, counts a crash against each due item, parks those that keep
-/// crashing, and answers the rest. An item that then runs is planned again or done, which clears its count.
+/// First act of an alarm: arms the safety net where something is due, counts a crash against each due item, parks
+/// those that keep crashing, and answers the rest. An item that then runs is planned again or done, which clears its count.
 pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
     storage.transaction(|| {
-        storage.arm(now().plus_ms(REARM_MS))?;
         let rows = query(
             storage,
             "UPDATE due SET crashes = crashes + 1, parked = (crashes + 1 > ?2)
              WHERE id IN (SELECT id FROM due WHERE parked = 0 AND at <= ?1 ORDER BY at LIMIT ?3) RETURNING id, parked",
             &[now().0.into(), CRASHES_MAX.into(), ITEMS_MAX.into()],
         )?;
+        // With nothing due it would wake this object every thirty seconds for ever.
+        if !rows.is_empty() {
+            storage.arm(now().plus_ms(REARM_MS))?;
+        }
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             let id = row.text(0)?;

@@ -1,7 +1,7 @@
 //! Member: one merchant's customer. Decides their redemptions one after the other per campaign, and keeps
 //! wallet, ledger, history and live feed.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, finish_alarm};
 use crate::calls::{
     HistoryQuery, MemberCall, MemberOp, Objects, PageQuery, PreviewAnswer, ReadCode, ShardOp, campaign_name, read_call,
 };
@@ -65,10 +65,7 @@ impl DurableObject for Member {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        if let Err(fault) = self.inner.ring() {
-            fault.log("member_failed");
-        }
-        Response::empty()
+        finish_alarm(self.inner.ring())
     }
 
     async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> worker::Result<()> {

@@ -18,8 +18,11 @@ use counterfoil_core::wire::{
     InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
 use counterfoil_core::words::beginning_offends;
+use futures_util::future::{Either, select};
 use std::cell::RefCell;
-use worker::{DurableObject, Env, Request, Response, State, durable_object};
+use std::pin::pin;
+use std::time::Duration;
+use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
 
 /// Name of the object that keeps the root check values; no merchant can have it.
 pub(crate) const ENVIRONMENT_OBJECT: &str = "@environment";
@@ -29,6 +32,10 @@ const INSTANCE_DEFINITIONS: &str = "/v1/reward-definitions";
 const INSTANCE_DEFINITION: &str = "/v1/reward-definitions/{reward_id}";
 /// Due-item that tells campaigns of changed definitions.
 const PUSH_ITEM: &str = "push";
+/// A campaign that does not take a change is told again after the longest pause: its creation may never finish.
+const PUSH_TRIES: u32 = 6;
+/// Longest wait for a campaign.
+const CAMPAIGN_WAIT: Duration = Duration::from_secs(8);
 const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
 
 /// See the module.
@@ -220,13 +227,16 @@ impl Merchant {
             let campaign = u16::try_from(row.number(0)).unwrap_or_default();
             let reward: RewardDefinition = row.json(1)?;
             let op = CampaignOp::Reward { reward: reward.clone() };
-            match Objects(&self.env).campaign(&campaign_name(&name, campaign), &op).await {
-                Ok(response) if response.status_code() == 200 => self.bind(campaign, &reward)?,
-                Ok(_) | Err(_) => failed = true,
+            let (objects, campaign_object) = (Objects(&self.env), campaign_name(&name, campaign));
+            let telling = pin!(objects.campaign(&campaign_object, &op));
+            match select(telling, pin!(Delay::from(CAMPAIGN_WAIT))).await {
+                Either::Left((Ok(response), _)) if response.status_code() == 200 => self.bind(campaign, &reward)?,
+                // Not created yet, out of reach, or silent: told again later.
+                Either::Left(_) | Either::Right(_) => failed = true,
             }
         }
         if failed || run(&self.storage, behind, &[])? {
-            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
+            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(PUSH_TRIES, random_u32())))
         } else {
             due::done(&self.storage, PUSH_ITEM)
         }

@@ -3,7 +3,7 @@
 //! Arriving intents commit in groups: at once when idle, else up to four milliseconds or 64 of them together,
 //! each in a transaction of its own within one turn.
 
-use crate::answer::Answer;
+use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{
     CampaignOp, Count, MemberCall, MemberOp, Objects, PreviewAnswer, Pulled, Recognised, ShardOp, VersionAnswer,
     read_call, read_json,
@@ -84,18 +84,11 @@ impl DurableObject for CodeShard {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let answer = match self.answer(&mut request).await {
-            Ok(answer) => answer,
-            Err(fault) => Answer::fault(&fault, "code shard"),
-        };
-        answer.into_response().map_err(worker::Error::from)
+        finish(self.answer(&mut request).await, "code shard")
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        if let Err(fault) = self.inner.ring().await {
-            fault.log("shard_failed");
-        }
-        Response::empty()
+        finish_alarm(self.inner.ring().await)
     }
 }
 

@@ -93,6 +93,7 @@ async function main() {
   const lines = report(only, measured);
   const { processor, cores, rust, node, load_before: load } = about.machine;
   console.log(`\n${processor}, ${cores} cores, load before ${load[0]}; ${rust}; Node ${node}\n`);
+  if (load[0] > cores / 2) console.log(style.bold("The machine was busy before it began: the times are longer than they are by themselves.\n"));
   print(lines);
   if (only.includes("R4")) console.log(`\n${modelLine(measured.native.slips)}`);
   const missed = lines.filter(({ met }) => met === false);

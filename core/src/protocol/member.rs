@@ -337,3 +337,67 @@ pub fn inquire(known: Known, granted: bool, rid_running: bool, fp: &Fingerprint)
 /// See [`inquire`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecided;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{IdKey, Rid};
+    use crate::keys::MerchantId;
+    use crate::wire::{Mechanic, Method, RewardDefinition, RewardType, RewardValue};
+
+    #[test]
+    fn a_second_promise_is_settled_as_the_first_was_decided() {
+        let key = IdKey::new(vec![7; 32]).unwrap();
+        let merchant = MerchantId::new("acme").unwrap();
+        let names = Names { key: &key, merchant: &merchant };
+        let now = Instant(1_800_000_000_000);
+        let (mine, other) = (Fingerprint::of(&[b"mine"]), Fingerprint::of(&[b"other"]));
+        let intent = Intent {
+            v: super::super::MESSAGE_VERSION,
+            rid: Rid::derive(&key.mref(&merchant, "ann"), "member", "ann", "POST /v1/redemptions", "key"),
+            fp: mine,
+            campaign: 1,
+            facts: crate::rules::Facts {
+                at: now,
+                seq: 0,
+                epoch: 0,
+                profile: crate::code::Profile::S20,
+                epoch_revoked: false,
+                method: Method::Frontend,
+                currency: None,
+                attributes: crate::token::Attributes::default(),
+                roles: vec![],
+                member_uses: 0,
+            },
+            order: None,
+            actor: "member:ann".to_owned(),
+            own: true,
+            deadline: now,
+        };
+        let reward = RewardDefinition {
+            reward_id: "welcome".to_owned(),
+            name: "Welcome".to_owned(),
+            kind: RewardType::Points,
+            value: RewardValue::Points { amount: 1 },
+            player_should_claim: false,
+            automatic_activation: true,
+            attempts_max: 10,
+            fulfilment_timeout_s: 86_400,
+            mechanic: Mechanic::Wallet {},
+            version: 1,
+        };
+        let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
+        let wallet = Wallet::default();
+        for (known, granted, step) in [
+            (Known::Decided(mine), true, DecideStep::Replay),
+            (Known::Decided(mine), false, DecideStep::Abort),
+            (Known::Decided(other), true, DecideStep::Abort),
+            (Known::Decided(other), false, DecideStep::Abort),
+            (Known::Open(other), false, DecideStep::Abort),
+        ] {
+            let view =
+                MemberView { known, granted, member_uses: 0, wallet: &wallet, next_ledger_row: 1, opened_at: None };
+            assert_eq!(decide(&view, &intent, &answer, &names, now), Ok(step), "{known:?}, granted: {granted}");
+        }
+    }
+}

@@ -34,12 +34,11 @@ impl Campaign {
         match request {
             Request::Administer(change) => self.administer(&change).await,
             Request::Pull { shard } => self.disk.transaction(&self.world, Step::Register, |state| {
+                let version = state.rules.version;
+                // One that works by older rules has these only once it says so: the answer can be lost.
+                let known = state.shards.entry(shard).or_insert(version);
                 if self.world.has(Defect::PullRegisters) {
-                    state.shards.insert(shard, state.rules.version);
-                } else {
-                    // What it is sent it may never get: it counts once it has said so.
-                    state.shards.entry(shard).or_insert(0);
-                    self.plan_push(state);
+                    *known = version;
                 }
                 Ok(Reply::Pulled(Some(Rc::clone(&state.rules))))
             }),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 const ITEMS_MAX: usize = 50;
 const REARM_MS: i64 = 30_000;
-const CRASHES_MAX: u32 = 5;
+/// Failures to run at all before an item is parked.
+pub(crate) const CRASHES_MAX: u32 = 5;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

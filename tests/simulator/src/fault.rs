@@ -121,7 +121,8 @@ impl Step {
     /// What happens seldom is struck more often.
     const fn weight(self) -> u64 {
         match self {
-            Self::Abort | Self::GiveBack => 4,
+            Self::Abort => 6,
+            Self::GiveBack => 12,
             Self::Redeem
             | Self::Recognise
             | Self::Prepare
@@ -232,6 +233,23 @@ pub(crate) enum Choice {
     Only(BTreeSet<Strike>),
 }
 
+/// For some time nothing passes between two objects.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    pub(crate) member: usize,
+    pub(crate) shard: usize,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+}
+
+/// What a scenario is about, where it is about one thing; the seed decides the rest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bias {
+    pub(crate) focus: Option<Step>,
+    pub(crate) outage: Option<(Step, Fault)>,
+    pub(crate) cut: Option<Cut>,
+}
+
 /// Decides at each step of one run whether something goes wrong.
 pub(crate) struct Faults {
     seed: u64,
@@ -240,15 +258,17 @@ pub(crate) struct Faults {
     density: u64,
     /// One step that is struck more often.
     focus: Option<usize>,
-    /// One fault that one step hardly ever escapes, as when a part of the network is cut off.
+    /// One fault that one step hardly ever escapes.
     outage: Option<(Step, Fault)>,
+    cut: Option<Cut>,
     passed: [[u32; FAULTS]; STEPS],
     pub(crate) on: bool,
     pub(crate) struck: Vec<Strike>,
 }
 
 impl Faults {
-    pub(crate) fn new(seed: u64, choice: Choice) -> Self {
+    /// `until_ms` is when faults stop.
+    pub(crate) fn new(seed: u64, choice: Choice, bias: Bias, until_ms: i64) -> Self {
         let mut draw = Prng::new(seed, 0xfa17);
         // Quiet runs show that the schedule alone breaks nothing, and keep long successes in the mixture.
         let density = match draw.below(8) {
@@ -257,14 +277,32 @@ impl Faults {
             3..=5 => 1_500,
             _ => 4_000,
         };
-        let focus = draw.once_in(2).then(|| draw.index(STEPS));
+        let density = if bias.focus.is_some() { density.max(1_500) } else { density };
+        let focus = bias.focus.map(Step::number).or_else(|| draw.once_in(2).then(|| draw.index(STEPS)));
         let pairs: Vec<(Step, Fault)> = possible().collect();
         let outage = pairs.get(draw.index(pairs.len())).copied().filter(|_| density > 0 && draw.once_in(3));
-        Self { seed, choice, density, focus, outage, passed: [[0; FAULTS]; STEPS], on: true, struck: Vec::new() }
+        let outage = bias.outage.or(outage);
+        let from_ms = draw.between(0, until_ms);
+        let cut =
+            Cut { member: draw.index(3), shard: draw.index(2), from_ms, to_ms: from_ms + draw.between(2_000, 120_000) };
+        let cut = bias.cut.or(Some(cut).filter(|_| density > 0 && draw.once_in(4)));
+        Self { seed, choice, density, focus, outage, cut, passed: [[0; FAULTS]; STEPS], on: true, struck: Vec::new() }
     }
 
     /// Whether this fault strikes now. Each call counts as passing the step.
     pub(crate) fn strikes(&mut self, step: Step, fault: Fault) -> bool {
+        self.strikes_or(step, fault, false)
+    }
+
+    /// Whether a message between these two is lost because nothing passes between them now.
+    pub(crate) fn cuts(&self, member: usize, shard: usize, since_ms: i64) -> bool {
+        self.cut.as_ref().is_some_and(|cut| {
+            (cut.member, cut.shard) == (member, shard) && (cut.from_ms..cut.to_ms).contains(&since_ms)
+        })
+    }
+
+    /// As [`Faults::strikes`], and without fail where `certain`.
+    pub(crate) fn strikes_or(&mut self, step: Step, fault: Fault, certain: bool) -> bool {
         let Some(passed) = self.passed.get_mut(step.number()).and_then(|row| row.get_mut(fault.number())) else {
             return false;
         };
@@ -277,7 +315,9 @@ impl Faults {
             Choice::Only(these) => these.contains(&strike),
             Choice::Seeded => {
                 let focused = self.focus == Some(step.number()) && self.density > 0;
-                let threshold = if self.outage == Some((step, fault)) {
+                let threshold = if certain {
+                    0x1_0000
+                } else if self.outage == Some((step, fault)) {
                     OUTAGE
                 } else if focused {
                     self.density * 3 + 6_000
@@ -300,8 +340,8 @@ impl Faults {
     }
 
     /// As [`Faults::strikes`], with a number for how it strikes.
-    pub(crate) fn strikes_how(&mut self, step: Step, fault: Fault) -> Option<u64> {
-        self.strikes(step, fault).then(|| self.struck.last().map_or(0, |strike| self.roll(strike) >> 16))
+    pub(crate) fn strikes_how(&mut self, step: Step, fault: Fault, certain: bool) -> Option<u64> {
+        self.strikes_or(step, fault, certain).then(|| self.struck.last().map_or(0, |strike| self.roll(strike) >> 16))
     }
 
     pub(crate) fn hits(&self) -> Hits {

@@ -8,27 +8,34 @@
 //! ```text
 //! scenario  what people do          member, shard, campaign  the shell of each object
 //! fault     what goes wrong, where  *_state                  its tables
-//! world     clock, network, alarms  oracle                   the invariants
-//! run       one seed; shrinking     defect                   mistakes planted to be found
+//! world     one run's objects       oracle                   the invariants
+//! platform  turns, commits, crashes defect                   mistakes planted to be found
+//! network   messages on their way   run                      one seed; shrinking
+//! alarm     each object's alarm     search                   many seeds
 //! ```
 //!
 //! A message that starts a new party is a variant of `Request`, a new place for faults a `Step`; the table of
 //! steps and faults then has a row more, and a run that never hits one of its cells fails.
 
+mod alarm;
 mod campaign;
 mod campaign_state;
 mod defect;
 mod disk;
 mod due;
+mod event;
 mod exec;
 mod fault;
 mod feed;
 mod member;
+mod member_run;
 mod member_state;
 mod message;
+mod network;
 mod oracle;
 mod outcome;
 mod outside;
+mod platform;
 mod prng;
 mod run;
 mod scenario;

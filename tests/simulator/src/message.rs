@@ -55,12 +55,25 @@ pub(crate) enum Change {
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Redeem(Rc<RedeemCall>),
-    Inquire { intent: Rc<Intent>, prepared: Prepared },
-    Recognise { facts: Facts },
-    Prepare { intent: Rc<Intent> },
-    Settle { rid: Rid, fp: Fingerprint, fate: Fate },
+    Inquire {
+        intent: Rc<Intent>,
+        prepared: Prepared,
+    },
+    Recognise {
+        facts: Facts,
+    },
+    Prepare {
+        intent: Rc<Intent>,
+    },
+    Settle {
+        rid: Rid,
+        fp: Fingerprint,
+        fate: Fate,
+    },
     Rules(Rc<Rules>),
-    Pull { shard: u32 },
+    Pull {
+        shard: u32,
+    },
     Administer(Change),
     /// Any read: it changes nothing, and heals a lost alarm as every event does.
     Read,
@@ -90,7 +103,10 @@ pub(crate) enum Reply {
     /// The version that a shard works by.
     Version(u32),
     Pulled(Option<Rc<Rules>>),
-    Administered { version: u32, in_force: bool },
+    Administered {
+        version: u32,
+        in_force: bool,
+    },
     Done,
 }
 
@@ -99,8 +115,20 @@ pub(crate) type Slot = oneshot::Sender<Result<Reply, Fault>>;
 
 /// Something that leaves an object at the end of its turn.
 pub(crate) enum Out {
-    Request { to: Party, step: crate::fault::Step, request: Request, slot: Slot },
-    Reply { step: crate::fault::Step, reply: Result<Reply, Fault>, slot: Slot },
+    Request {
+        to: Party,
+        step: crate::fault::Step,
+        request: Request,
+        slot: Slot,
+    },
+    Reply {
+        step: crate::fault::Step,
+        reply: Result<Reply, Fault>,
+        slot: Slot,
+    },
     /// Frames on a member's live feed.
-    Frames { member: usize, events: Vec<Rc<Event>> },
+    Frames {
+        member: usize,
+        events: Vec<Rc<Event>>,
+    },
 }

@@ -2,7 +2,8 @@
 
 use crate::campaign_state::CampaignState;
 use crate::due::{Due, Item};
-use crate::member::{OVERFLOW, place};
+use crate::member::place;
+use crate::member_run::OVERFLOW;
 use crate::member_state::{MemberState, count};
 use crate::message::{Answer, Party, RedeemCall, Reply, Request};
 use crate::outcome::Violation;
@@ -194,7 +195,8 @@ impl Oracle {
         for (rid, promise) in self.promises.iter().filter(|(rid, _)| world.member_of(rid) == Some(n)) {
             let record = now.redemptions.get(rid);
             let kept = record.is_some_and(|record| {
-                record.fp == promise.fp && promise.decided.as_ref().is_none_or(|doc| record.decided && record.doc == *doc)
+                record.fp == promise.fp
+                    && promise.decided.as_ref().is_none_or(|doc| record.decided && record.doc == *doc)
             });
             ensure(kept, "I4", || format!("{}: what was acknowledged is gone", self.name(rid, &promise.fp)))?;
         }
@@ -286,9 +288,10 @@ impl Oracle {
             let record = member.as_ref().and_then(|member| member.redemptions.get(rid));
             let Some(record) = record.filter(|record| record.granted()) else { continue };
             // The same key may have prepared another code before its Member crashed: that use is not this one's.
-            let other = self.commands.get(&(*rid, record.fp)).is_none_or(|command| {
-                command.seq != Some(*seq) || place(command.campaign) != n
-            });
+            let other = self
+                .commands
+                .get(&(*rid, record.fp))
+                .is_none_or(|command| command.seq != Some(*seq) || place(command.campaign) != n);
             ensure(other, "I1", || {
                 format!("P{n} gives the use of a granted redemption back: {}", self.name(rid, &record.fp))
             })?;
@@ -319,8 +322,9 @@ impl Oracle {
             let state = disk.safe();
             let rests = |rid: &Rid| {
                 let shard = state.open.get(rid).and_then(|open| world.shards.get(place(open.intent.campaign)));
-                is_parked(&state.due, Item::Open(*rid))
-                    || shard.is_some_and(|shard| is_parked(&shard.safe().due, Item::Pending))
+                let at = state.open.get(rid).map_or(0, |open| place(open.intent.campaign));
+                is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
+                    || shard.is_some_and(|shard| is_parked(world, Party::Shard(at), &shard.safe().due, Item::Pending))
                     || waits_for_balance(world, &state, rid)
             };
             if let Some(rid) = state.open.keys().find(|rid| !rests(rid)) {
@@ -338,7 +342,7 @@ impl Oracle {
         }
         for (n, disk) in world.shards.iter().enumerate() {
             let state = disk.safe();
-            if is_parked(&state.due, Item::Pending) {
+            if is_parked(world, Party::Shard(n), &state.due, Item::Pending) {
                 continue;
             }
             let waits = |rid: &Rid| {
@@ -361,7 +365,7 @@ impl Oracle {
         })?;
         for (n, (campaign, shard)) in world.campaigns.iter().zip(&world.shards).enumerate() {
             let (campaign, shard): (Rc<CampaignState>, Rc<ShardState>) = (campaign.safe(), shard.safe());
-            if is_parked(&campaign.due, Item::Push) {
+            if is_parked(world, Party::Campaign(n), &campaign.due, Item::Push) {
                 continue;
             }
             let works_by = shard.rules.as_ref().map(|rules| rules.version);
@@ -434,8 +438,9 @@ fn waits_for_balance(world: &World, state: &MemberState, rid: &Rid) -> bool {
     })
 }
 
-fn is_parked(due: &Due, item: Item) -> bool {
-    due.items.get(&item).is_some_and(|planned| planned.parked)
+/// What fails to run at all, time and again, is parked for an operator.
+fn is_parked(world: &World, party: Party, due: &Due, item: Item) -> bool {
+    world.troubled(party) && due.items.get(&item).is_some_and(|planned| planned.parked)
 }
 
 /// I8: what must be driven on is planned, in time, and the alarm is set.

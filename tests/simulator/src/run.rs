@@ -57,6 +57,7 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
         started_at: STARTED_AT,
         quiet_at,
         end_at: quiet_at.plus_ms(SETTLE_MS),
+        bias: scenario.bias.clone(),
         campaigns: campaigns.collect(),
         id_key,
         merchant,

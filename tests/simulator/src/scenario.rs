@@ -1,5 +1,6 @@
 //! What a seed makes people do: a small world, so that they meet.
 
+use crate::fault::{Bias, Cut, Fault, Step};
 use crate::message::{Change, RedeemCall};
 use crate::prng::Prng;
 use counterfoil_core::code::Profile;
@@ -44,6 +45,7 @@ pub(crate) struct Scenario {
     pub(crate) campaigns: Vec<Rules>,
     pub(crate) actions: Vec<Action>,
     pub(crate) quiet_after_ms: i64,
+    pub(crate) bias: Bias,
 }
 
 const CODES: u32 = 3;
@@ -53,12 +55,14 @@ pub(crate) const ISSUED_FIRST: u32 = 1;
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
-        if draw.once_in(4) {
-            return Self::inquired(&mut draw, id_key, merchant);
+        match draw.below(12) {
+            0..=2 => return Self::inquired(&mut draw, id_key, merchant),
+            3 => return Self::changing(&mut draw, id_key, merchant),
+            4 => return Self::silent(&mut draw, id_key, merchant),
+            _ => {}
         }
         let members = 1 + draw.index(3);
-        let subs: Vec<String> = (0..members).map(|n| format!("member-{n}")).collect();
-        let mrefs: Vec<Mref> = subs.iter().map(|sub| id_key.mref(merchant, sub)).collect();
+        let mrefs = mrefs(id_key, merchant, members);
         let campaigns: Vec<Rules> = (1..=1 + draw.below(2)).map(|n| campaign(&mut draw, n)).collect();
         let mut actions = Vec::new();
         let mut at_ms = 0;
@@ -78,13 +82,60 @@ impl Scenario {
             at_ms += if draw.once_in(2) { draw.between(50, 3_000) } else { draw.between(3_000, 45_000) };
         }
         let quiet_after_ms = at_ms + draw.between(5_000, 150_000);
-        Self { mrefs, campaigns, actions, quiet_after_ms }
+        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias::default() }
+    }
+
+    /// Rules change again and again while shards pull and are pushed to.
+    fn changing(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 3);
+        let campaigns = vec![campaign(draw, 1)];
+        let mut actions = Vec::new();
+        let mut at_ms = 0;
+        for n in 0..4 + draw.below(4) {
+            let redeem = redeem(draw, &mrefs, &campaigns);
+            actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+            if n > 0 {
+                let what = What::Administer { campaign: 0, change: change(draw), tries: 1 };
+                actions.push(Action { at_ms: at_ms + draw.between(0, 1_500), what });
+            }
+            at_ms += draw.between(20, 4_000);
+        }
+        let focus = Some(if draw.once_in(2) { Step::Pull } else { Step::Push });
+        let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
+        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+    }
+
+    /// One Member's word does not come through, or cannot be written, while others redeem at the same shard.
+    fn silent(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 3);
+        let mut rules = campaign(draw, 1);
+        (rules.total, rules.per_member) = (None, None);
+        let campaigns = vec![rules];
+        let mut actions = Vec::new();
+        for (member, at_ms) in [(0, 0), (1, draw.between(20_000, 120_000)), (2, draw.between(20_000, 120_000))] {
+            let redeem = redeem(draw, mrefs.get(member..=member).unwrap_or_default(), &campaigns);
+            let named = redeem.map(|redeem| Redeem {
+                member,
+                name: redeem.name.replacen("m0", &format!("m{member}"), 1),
+                ..redeem
+            });
+            actions.extend(named.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+        }
+        let bias = if draw.once_in(2) {
+            let outage = Some((Step::Fate, Fault::WriteFails));
+            Bias { outage, focus: Some(Step::Settle), cut: None }
+        } else {
+            let from_ms = draw.between(10, 150);
+            let to_ms = from_ms + draw.between(60_000, 150_000);
+            Bias { cut: Some(Cut { member: 0, shard: 0, from_ms, to_ms }), ..Bias::default() }
+        };
+        Self { mrefs, campaigns, actions, quiet_after_ms: 240_000, bias }
     }
 
     /// Members who may redeem once try twice, the second time just as the shard asks what became of the first:
     /// when that one died on its way, both are decided at the same moment.
     fn inquired(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
-        let mrefs: Vec<Mref> = (0..3).map(|n| id_key.mref(merchant, &format!("member-{n}"))).collect();
+        let mrefs = mrefs(id_key, merchant, 3);
         let mut rules = campaign(draw, 1);
         (rules.kind, rules.uses_per_code) = (CampaignKind::Unique, Some(1));
         (rules.per_member, rules.total) = (Some(1), None);
@@ -109,8 +160,18 @@ impl Scenario {
             at_ms += draw.between(0, 20_000);
         }
         let quiet_after_ms = at_ms + draw.between(12_000, 40_000);
-        Self { mrefs, campaigns: vec![rules], actions, quiet_after_ms }
+        Self {
+            mrefs,
+            campaigns: vec![rules],
+            actions,
+            quiet_after_ms,
+            bias: Bias { focus: Some(Step::Decide), ..Bias::default() },
+        }
     }
+}
+
+fn mrefs(id_key: &IdKey, merchant: &MerchantId, members: usize) -> Vec<Mref> {
+    (0..members).map(|n| id_key.mref(merchant, &format!("member-{n}"))).collect()
 }
 
 fn campaign(draw: &mut Prng, number: u64) -> Rules {
@@ -154,7 +215,13 @@ fn campaign(draw: &mut Prng, number: u64) -> Rules {
         currencies: None,
         methods: None,
         min_epoch: 0,
-        issued: vec![IssuedRange { from: 0, to: if shared { 1 } else { CODES }, epoch: 0, expires_at: None, recalled: false }],
+        issued: vec![IssuedRange {
+            from: 0,
+            to: if shared { 1 } else { CODES },
+            epoch: 0,
+            expires_at: None,
+            recalled: false,
+        }],
     }
 }
 

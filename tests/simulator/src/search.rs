@@ -89,7 +89,10 @@ impl Summary {
         self.hits.add(&part.hits);
         for (kind, (seeds, lowest)) in part.kinds {
             let known = self.kinds.entry(kind).or_insert((0, lowest));
-            *known = (known.0 + seeds, if lowest.wrapping_sub(first) < known.1.wrapping_sub(first) { lowest } else { known.1 });
+            *known = (
+                known.0 + seeds,
+                if lowest.wrapping_sub(first) < known.1.wrapping_sub(first) { lowest } else { known.1 },
+            );
         }
         self.keep_lowest(part.found, first);
     }

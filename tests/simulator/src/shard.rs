@@ -177,7 +177,8 @@ impl Shard {
             let view = ShardView {
                 rules,
                 pending: pending.filter(|_| !twice).map(|pending| pending.prepared.clone()),
-                other_pending: !self.world.has(Defect::OtherPendingIgnored) && state.other_pending(&intent.rid, &intent.fp),
+                other_pending: !self.world.has(Defect::OtherPendingIgnored)
+                    && state.other_pending(&intent.rid, &intent.fp),
                 used_by_rid: !twice && state.uses.contains(&(intent.facts.seq, intent.rid)),
                 usage: state.usage(&intent.facts, &intent.rid, rules, self.world.defect),
             };
@@ -225,7 +226,8 @@ impl Shard {
         if items.contains(&Item::Pending) {
             let settled = self.settled.take();
             if !settled.is_empty() {
-                self.flush(&settled)?;
+                // When it fails the Members are asked.
+                let _ = self.flush(&settled);
             }
             let overdue = self.disk.read().overdue(now);
             for pending in overdue {

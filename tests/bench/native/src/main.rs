@@ -12,7 +12,7 @@ mod subjects;
 use serde_json::json;
 
 fn main() {
-    let rounds = argument("--rounds").unwrap_or(15);
+    let rounds = argument("--rounds").unwrap_or(101);
     let trials = argument("--trials").unwrap_or(1_000_000);
     let seed = argument("--seed").unwrap_or(1);
     let report = json!({

@@ -1,5 +1,6 @@
 //! The vectors as wasm, in Node.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::panic, reason = "a failing test")]
 
 use wasm_bindgen_test::wasm_bindgen_test;
 
