@@ -21,9 +21,10 @@ const wasmTested = ["sdk", "tests/vectors"];
 const examples = ["examples/storefront"];
 
 // How long the randomised parts run: long enough to notice a mistake at every change, and for a night.
-// ROUNDS and SEEDS say otherwise.
+// ROUNDS, SEEDS and KILLS say otherwise.
 const rounds = (usual) => process.env.ROUNDS ?? usual;
 const seeds = (usual) => process.env.SEEDS ?? usual;
+const kills = (usual) => process.env.KILLS ?? usual;
 
 const setUpStep = {
   name: "set-up",
@@ -123,6 +124,12 @@ const simulatorStep = (count, minutes) => ({
 const raceStep = (count, minutes) =>
   suites("race", `simultaneous redemptions over HTTP, ${count} rounds each`, { env: { ROUNDS: count }, minutes });
 
+const crashStep = (count, { minutes, env } = {}) =>
+  suites("crash", `the server killed under load ${count} times`, { env: { ...env, KILLS: count }, minutes });
+
+// On a disk, where a commit takes its time, so that kills fall between more of a redemption's steps.
+const crashSoak = crashStep(kills("1000"), { minutes: 240, env: { CRASH_FOLDER: join(root, "target", "crash") } });
+
 /** The plans by name. */
 export const plans = {
   test: [
@@ -160,9 +167,10 @@ export const plans = {
     suites("start", "npm start and npm run reset, from the outside"),
     suites("packaging", "the npm package, as its users install it"),
     raceStep(rounds("30")),
+    crashStep(kills("30")),
     suites("browser", "the storefront in a real browser", { browser: true }),
     simulatorStep(seeds("2000")),
   ],
   check: [checkSetUpStep, tidyStep, formatStep, lintStep],
-  soak: [setUpStep, buildStep, raceStep(rounds("1000"), 240), simulatorStep(seeds("1000000"), 240)],
+  soak: [setUpStep, buildStep, raceStep(rounds("1000"), 240), crashSoak, simulatorStep(seeds("1000000"), 240)],
 };

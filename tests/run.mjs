@@ -5,7 +5,7 @@
 //   npm test -- --only http,race  these steps, after what they need (set-up, build)
 //   npm test -- --from http       this step and all after it
 //   npm run check                 formatting, lints and tidiness alone
-//   npm run soak                  the race suite and the simulator for a long time
+//   npm run soak                  the race suite, the kill test and the simulator for a long time
 
 import { spawn } from "node:child_process";
 

@@ -4,9 +4,9 @@
 
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wire::{
-    Credit, Event, EventPage, FeedReset, LedgerLine, LedgerRow, Page, PathReason, Preview, PreviewCampaign,
-    PreviewReward, PreviewRule, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove, RewardState,
-    RewardType, RewardValue, Verdict, Wallet,
+    Booster, Credit, Event, EventPage, FeedReset, Fulfilment, LedgerLine, LedgerRow, Page, PathReason, Preview,
+    PreviewCampaign, PreviewReward, PreviewRule, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove,
+    RewardSource, RewardState, RewardType, RewardValue, Verdict, Wallet,
 };
 use ts_rs::{Config, TS};
 
@@ -48,12 +48,15 @@ fn main() {
     print::<Verdict>(&config);
     print::<Wallet>(&config);
     print::<Credit>(&config);
+    print::<Booster>(&config);
     print::<LedgerRow>(&config);
     print::<Reward>(&config);
     print::<RewardType>(&config);
     print::<RewardValue>(&config);
     print::<RewardState>(&config);
     print::<RewardMove>(&config);
+    print::<RewardSource>(&config);
+    print::<Fulfilment>(&config);
     print::<Event>(&config);
     print::<EventPage>(&config);
     print::<FeedReset>(&config);

@@ -104,6 +104,17 @@ impl Rid {
         Self(bytes)
     }
 
+    /// Stands for a member's n-th ledger row, so that its id says whose it is.
+    #[must_use]
+    pub fn of_row(mref: &Mref, row: u64) -> Self {
+        let mut bytes = [0; RID_BYTES];
+        let number = row.to_be_bytes();
+        for (slot, byte) in bytes.iter_mut().zip(mref.0.iter().chain(&[0, 0]).chain(&number)) {
+            *slot = *byte;
+        }
+        Self(bytes)
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn mref(&self) -> Mref {
@@ -122,8 +133,8 @@ pub enum IdKind {
     Redemption,
     /// `rw_…`, the n-th of its redemption.
     Reward(u8),
-    /// `le_…`, the n-th row of its redemption.
-    Ledger(u8),
+    /// `le_…`, a row of its member's ledger.
+    Ledger,
 }
 
 impl IdKind {
@@ -131,14 +142,14 @@ impl IdKind {
         match self {
             Self::Redemption => "rd_",
             Self::Reward(_) => "rw_",
-            Self::Ledger(_) => "le_",
+            Self::Ledger => "le_",
         }
     }
 
     const fn index(self) -> u8 {
         match self {
-            Self::Redemption => 0,
-            Self::Reward(index) | Self::Ledger(index) => index,
+            Self::Redemption | Self::Ledger => 0,
+            Self::Reward(index) => index,
         }
     }
 }
@@ -182,25 +193,41 @@ impl IdKey {
         mac
     }
 
-    /// The public id of a redemption or of something it made.
+    /// The public id of a redemption or of something it made. It carries the merchant, so that a fulfiller's
+    /// callback, which has no token, finds its way.
     #[must_use]
     pub fn id(&self, kind: IdKind, merchant: &MerchantId, rid: &Rid) -> String {
         let mut bytes = vec![kind.index()];
         bytes.extend(rid.0);
         bytes.extend(self.mac(kind, merchant, rid));
+        bytes.extend(merchant.as_str().as_bytes());
         format!("{}{}", kind.prefix(), Base64UrlUnpadded::encode_string(&bytes))
+    }
+
+    /// Reads a public id of the same sort as `kind`; `None` for anything that this deployment did not make.
+    fn read(&self, kind: impl Fn(u8) -> IdKind, id: &str) -> Option<(MerchantId, Rid, u8)> {
+        let bytes = Base64UrlUnpadded::decode_vec(id.strip_prefix(kind(0).prefix())?).ok()?;
+        let (index, rest) = bytes.split_first()?;
+        let (rid, rest) = rest.split_at_checked(RID_BYTES)?;
+        let (mac, merchant) = rest.split_at_checked(MAC_BYTES)?;
+        let merchant = MerchantId::new(core::str::from_utf8(merchant).ok()?).ok()?;
+        let rid = Rid::from_bytes(rid)?;
+        let kind = kind(*index);
+        let genuine = kind.index() == *index && bool::from(self.mac(kind, &merchant, &rid).ct_eq(mac));
+        genuine.then_some((merchant, rid, *index))
     }
 
     /// Reads a redemption's public id; `None` for anything that this merchant was not given.
     #[must_use]
     pub fn read_redemption(&self, merchant: &MerchantId, id: &str) -> Option<Rid> {
-        let kind = IdKind::Redemption;
-        let bytes = Base64UrlUnpadded::decode_vec(id.strip_prefix(kind.prefix())?).ok()?;
-        let (index, rest) = bytes.split_first()?;
-        let (rid, mac) = rest.split_at_checked(RID_BYTES)?;
-        let rid = Rid::from_bytes(rid)?;
-        let genuine = *index == 0 && bool::from(self.mac(kind, merchant, &rid).ct_eq(mac));
-        genuine.then_some(rid)
+        let (owner, rid, _) = self.read(|_| IdKind::Redemption, id)?;
+        (owner == *merchant).then_some(rid)
+    }
+
+    /// Reads a reward's public id: whose it is, its redemption, and which of its rewards.
+    #[must_use]
+    pub fn read_reward(&self, id: &str) -> Option<(MerchantId, Rid, u8)> {
+        self.read(IdKind::Reward, id)
     }
 }
 
@@ -219,6 +246,9 @@ mod tests {
         assert_eq!(key.read_redemption(&a, &key.id(IdKind::Reward(0), &a, &rid)), None);
         let mut bent = id.clone();
         bent.replace_range(5..6, if &id[5..6] == "A" { "B" } else { "A" });
+        let reward = key.id(IdKind::Reward(3), &b, &rid);
+        assert_eq!(key.read_reward(&reward), Some((b.clone(), rid, 3)));
+        assert_eq!(key.read_reward(&id), None);
         for bad in ["", "rd_", "rd_AAAA", "nonsense", &id[..id.len() - 1], &bent] {
             assert_eq!(key.read_redemption(&a, bad), None, "{bad}");
         }

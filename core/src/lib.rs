@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness, no async: time, randomness and keys are arguments. Start at
 //! `core/ARCHITECTURE.md`; the code format begins in [`code`], a redemption in [`protocol`].
 
+pub mod audit;
 pub mod code;
 pub mod hex;
 pub mod ids;
@@ -11,10 +12,13 @@ pub mod limits;
 pub mod permute;
 pub mod protocol;
 pub mod refusal;
+pub mod reward;
 pub mod rules;
 mod short_mac;
 pub mod time;
 pub mod token;
+pub mod verify;
 pub mod wallet;
+pub mod webhook;
 pub mod wire;
 pub mod words;

@@ -48,8 +48,25 @@ pub const MINT_SPARE: u64 = 64;
 pub const REFUSALS_KEPT_MS: i64 = 40 * DAY_MS;
 /// Answers of administrators' calls are kept for their idempotency key this long.
 pub const ANSWERS_KEPT_MS: i64 = 30 * DAY_MS;
+/// Most tries of an external fulfiller that a definition may ask for.
+pub const ATTEMPTS_MAX_MOST: u32 = 50;
+/// Longest validity, duration or wait in a reward definition: ten years, in seconds.
+pub const LIFETIME_MAX_S: u32 = 315_360_000;
+/// Most bytes of a fulfiller's data.
+pub const FULFILMENT_DATA_BYTES_MAX: usize = 4 * 1024;
+/// Most characters in a reason or a note.
+pub const NOTE_CHARS_MAX: usize = 500;
+/// Most moves kept with a reward; the middle ones go first, the audit log keeps all.
+pub const MOVES_KEPT: usize = 100;
+/// Longest wait for a fulfiller's answer.
+pub const DELIVERY_WAIT_MS: i64 = 20_000;
+/// When a try whose end was never heard of counts as broken off.
+pub const DELIVERY_LOST_MS: i64 = 30_000;
+/// How far a signed message's time may be from the present, either side, in seconds.
+pub const WEBHOOK_TOLERANCE_S: i64 = 300;
 
 const _: () = {
+    assert!(DELIVERY_LOST_MS > DELIVERY_WAIT_MS, "a try must be over before it is taken for lost");
     assert!(INQUIRE_AFTER_MS >= INTENT_DEADLINE_MS, "an intent must be dead before its fate is asked");
     assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
     assert!(DECISION_WAIT_MS < INTENT_DEADLINE_MS);

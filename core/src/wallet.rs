@@ -1,14 +1,23 @@
-//! The built-in wallet: what applying a reward does to balances, with the matching ledger rows.
+//! The built-in wallet: what applying a reward, taking it back and its end do to balances, with the matching
+//! ledger rows.
 
-use crate::ids::{IdKey, IdKind, Rid};
+use crate::ids::{IdKey, IdKind, Mref, Rid};
 use crate::keys::MerchantId;
 use crate::limits::INTEGER_MAX;
 use crate::time::Instant;
-use crate::wire::{Credit, LedgerRow, RewardDefinition, RewardValue, Wallet};
+use crate::wire::{Booster, Credit, LedgerRow, Reward, RewardType, RewardValue, Wallet};
+use serde::{Deserialize, Serialize};
 
 /// A balance would leave the integers that JSON clients keep exactly; nothing was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BalanceOverflow;
+
+/// What was given has been spent; nothing was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueSpent {
+    /// How much is missing.
+    pub short_by: u64,
+}
 
 /// Names public ids for one merchant.
 #[derive(Clone, Copy, Debug)]
@@ -32,92 +41,228 @@ impl Names<'_> {
         self.key.id(IdKind::Reward(index), self.merchant, rid)
     }
 
-    /// Public id of the n-th ledger row of a redemption.
+    /// Public id of a member's n-th ledger row.
     #[must_use]
-    pub fn ledger(&self, rid: &Rid, index: u8) -> String {
-        self.key.id(IdKind::Ledger(index), self.merchant, rid)
+    pub fn ledger(&self, mref: &Mref, row: u64) -> String {
+        self.key.id(IdKind::Ledger, self.merchant, &Rid::of_row(mref, row))
     }
 }
 
 /// A receipt number that people can read out: five symbols of the member, and the row's number.
 #[must_use]
-pub fn receipt_number(rid: &Rid, row: u64) -> String {
-    let symbols = rid.as_bytes().iter().take(5).map(|byte| char::from(crate::code::symbol(byte & 31)));
+pub fn receipt_number(mref: &Mref, row: u64) -> String {
+    let symbols = mref.as_bytes().iter().take(5).map(|byte| char::from(crate::code::symbol(byte & 31)));
     format!("{}-{row}", symbols.collect::<String>())
 }
 
-/// One grant to apply.
+/// A change of one balance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `points`, `xp`, `tokens`, `credit`, `feature` or `reward`.
+    pub asset: String,
+    /// Of credit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Key of a feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// Change.
+    pub amount: i64,
+    /// Balance after it.
+    pub balance_after: u64,
+}
+
+impl Entry {
+    /// A row for what no balance shows.
+    #[must_use]
+    pub fn without_balance() -> Self {
+        Self { asset: "reward".to_owned(), currency: None, feature: None, amount: 0, balance_after: 0 }
+    }
+}
+
+/// Why a ledger row is written, and by whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Grant<'a> {
-    /// What is given.
-    pub reward: &'a RewardDefinition,
-    /// Units of it.
-    pub quantity: u32,
+pub struct Cause<'a> {
+    /// `redemption`, `reward`, `reversal` or `end`.
+    pub kind: &'a str,
     /// The redemption it belongs to.
     pub rid: &'a Rid,
-    /// Number of its ledger row.
-    pub row: u64,
+    /// Units.
+    pub quantity: u32,
     /// Actor.
     pub by: &'a str,
+    /// Why, where somebody said.
+    pub reason: Option<&'a str>,
+    /// The row that it takes back.
+    pub reverses: Option<&'a str>,
     /// When.
     pub at: Instant,
 }
 
-/// Applies a grant: the wallet after it and its one ledger row.
+impl Cause<'_> {
+    /// The ledger row of a change; `row` is its number.
+    #[must_use]
+    pub fn row(&self, entry: Entry, row: u64, names: &Names<'_>) -> LedgerRow {
+        let mref = self.rid.mref();
+        LedgerRow {
+            ledger_id: names.ledger(&mref, row),
+            number: receipt_number(&mref, row),
+            at: self.at,
+            asset: entry.asset,
+            currency: entry.currency,
+            feature: entry.feature,
+            amount: entry.amount,
+            balance_after: entry.balance_after,
+            kind: self.kind.to_owned(),
+            redemption_id: Some(names.redemption(self.rid)),
+            quantity: self.quantity,
+            by: self.by.to_owned(),
+            reason: self.reason.map(str::to_owned),
+            reverses: self.reverses.map(str::to_owned),
+        }
+    }
+}
+
+/// What running boosters make of an amount: the highest counts, not the product; the result is floored.
+fn boosted(wallet: &Wallet, booster: RewardType, amount: u64, at: Instant) -> Result<u64, BalanceOverflow> {
+    let running = wallet.boosters.iter().filter(|running| running.kind == booster && running.runs_until > at);
+    let permille = running.map(|running| running.multiplier_permille).max().unwrap_or(1_000);
+    let product = u128::from(amount) * u128::from(permille) / 1_000;
+    u64::try_from(product).map_err(|_| BalanceOverflow)
+}
+
+fn sum(balance: u64, amount: u64) -> Result<u64, BalanceOverflow> {
+    balance.checked_add(amount).filter(|sum| *sum <= INTEGER_MAX).ok_or(BalanceOverflow)
+}
+
+/// Amounts are below 2⁵³, so this never saturates.
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// Applies a reward's value to the wallet; `None` where no balance shows it.
 ///
 /// # Errors
 /// [`BalanceOverflow`].
-pub fn apply(wallet: &Wallet, grant: &Grant<'_>, names: &Names<'_>) -> Result<(Wallet, LedgerRow), BalanceOverflow> {
-    let Grant { reward, quantity, rid, row, by, at } = *grant;
-    let mut after = wallet.clone();
-    let total = |unit: u64| unit.checked_mul(u64::from(quantity)).ok_or(BalanceOverflow);
-    let sum = |balance: u64, amount: u64| {
-        balance.checked_add(amount).filter(|sum| *sum <= INTEGER_MAX).ok_or(BalanceOverflow)
-    };
-    let (asset, currency, feature, amount, balance_after) = match &reward.value {
-        RewardValue::Credit { currency, amount_minor } => {
+pub fn apply(wallet: &mut Wallet, reward: &Reward, at: Instant) -> Result<Option<Entry>, BalanceOverflow> {
+    let total = |unit: u64| unit.checked_mul(u64::from(reward.quantity)).ok_or(BalanceOverflow);
+    let (asset, currency, feature, amount, balance_after) = match (reward.kind, &reward.value) {
+        (RewardType::Credit, RewardValue::Credit { currency, amount_minor }) => {
             let amount = total(*amount_minor)?;
-            let index = match after.credit.binary_search_by(|credit| credit.currency.cmp(currency)) {
+            let index = match wallet.credit.binary_search_by(|credit| credit.currency.cmp(currency)) {
                 Ok(index) => index,
                 Err(index) => {
-                    after.credit.insert(index, Credit { currency: currency.clone(), amount_minor: 0 });
+                    wallet.credit.insert(index, Credit { currency: currency.clone(), amount_minor: 0 });
                     index
                 }
             };
-            let credit = after.credit.get_mut(index).ok_or(BalanceOverflow)?;
+            let credit = wallet.credit.get_mut(index).ok_or(BalanceOverflow)?;
             credit.amount_minor = sum(credit.amount_minor, amount)?;
             ("credit", Some(currency.clone()), None, amount, credit.amount_minor)
         }
-        RewardValue::Points { amount } => {
-            let amount = total(*amount)?;
-            after.points = sum(after.points, amount)?;
-            ("points", None, None, amount, after.points)
+        (RewardType::Points, RewardValue::Amount { amount }) => {
+            let amount = boosted(wallet, RewardType::TokenBooster, total(*amount)?, at)?;
+            wallet.points = sum(wallet.points, amount)?;
+            ("points", None, None, amount, wallet.points)
         }
-        RewardValue::Feature { key } => {
+        (RewardType::Tokens, RewardValue::Amount { amount }) => {
+            let amount = boosted(wallet, RewardType::TokenBooster, total(*amount)?, at)?;
+            wallet.tokens = sum(wallet.tokens, amount)?;
+            ("tokens", None, None, amount, wallet.tokens)
+        }
+        (RewardType::Xp, RewardValue::Amount { amount }) => {
+            let amount = boosted(wallet, RewardType::LevelBooster, total(*amount)?, at)?;
+            wallet.xp = sum(wallet.xp, amount)?;
+            ("xp", None, None, amount, wallet.xp)
+        }
+        (RewardType::Feature, RewardValue::Feature { key }) => {
             // A feature is had or not: a second grant of it adds nothing, and its row says so.
-            let amount = match after.features.binary_search(key) {
+            let amount = match wallet.features.binary_search(key) {
                 Ok(_) => 0,
                 Err(index) => {
-                    after.features.insert(index, key.clone());
+                    wallet.features.insert(index, key.clone());
                     1
                 }
             };
             ("feature", None, Some(key.clone()), amount, 1)
         }
+        // Boosters show in the wallet while they run; the rest is known elsewhere.
+        (_, _) => return Ok(None),
     };
-    let ledger = LedgerRow {
-        ledger_id: names.ledger(rid, 0),
-        number: receipt_number(rid, row),
-        at,
-        asset: asset.to_owned(),
-        currency,
-        feature,
-        amount,
-        balance_after,
-        kind: "redemption".to_owned(),
-        redemption_id: Some(names.redemption(rid)),
-        quantity,
-        by: by.to_owned(),
-    };
-    Ok((after, ledger))
+    Ok(Some(Entry { asset: asset.to_owned(), currency, feature, amount: signed(amount), balance_after }))
 }
+
+/// Takes back what [`apply`] gave. `feature_elsewhere`: another applied reward gives the same feature.
+///
+/// # Errors
+/// [`ValueSpent`]; the wallet is as it was.
+pub fn take_back(wallet: &mut Wallet, given: &Entry, feature_elsewhere: bool) -> Result<Entry, ValueSpent> {
+    let amount = given.amount.unsigned_abs();
+    let less =
+        |balance: u64| balance.checked_sub(amount).ok_or(ValueSpent { short_by: amount.saturating_sub(balance) });
+    let mut entry = given.clone();
+    entry.amount = -given.amount;
+    entry.balance_after = match given.asset.as_str() {
+        "points" => {
+            wallet.points = less(wallet.points)?;
+            wallet.points
+        }
+        "tokens" => {
+            wallet.tokens = less(wallet.tokens)?;
+            wallet.tokens
+        }
+        "xp" => {
+            wallet.xp = less(wallet.xp)?;
+            wallet.xp
+        }
+        "credit" => {
+            let credit = wallet.credit.iter_mut().find(|credit| Some(&credit.currency) == given.currency.as_ref());
+            match credit {
+                Some(credit) => {
+                    credit.amount_minor = less(credit.amount_minor)?;
+                    credit.amount_minor
+                }
+                None => less(0)?,
+            }
+        }
+        "feature" => {
+            // It goes with the last reward that gives it, whichever of them brought it.
+            let had = wallet.features.iter().position(|key| Some(key) == given.feature.as_ref());
+            match had {
+                Some(index) if !feature_elsewhere => {
+                    wallet.features.remove(index);
+                    entry.amount = -1;
+                    0
+                }
+                Some(_) => {
+                    entry.amount = 0;
+                    1
+                }
+                None => {
+                    entry.amount = 0;
+                    0
+                }
+            }
+        }
+        _ => 0,
+    };
+    Ok(entry)
+}
+
+/// A reward as a running booster, where it is one.
+#[must_use]
+pub fn booster(reward: &Reward) -> Option<Booster> {
+    let RewardValue::Booster { multiplier_permille } = reward.value else { return None };
+    Some(Booster {
+        id: reward.id.clone(),
+        reward_id: reward.reward_id.clone(),
+        name: reward.name.clone(),
+        kind: reward.kind,
+        multiplier_permille,
+        runs_until: reward.runs_until?,
+    })
+}
+
+#[cfg(test)]
+#[path = "wallet_tests.rs"]
+mod tests;

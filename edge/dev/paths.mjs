@@ -19,7 +19,9 @@ export const dataDir = process.env.COUNTERFOIL_DATA || join(root, ".counterfoil"
 
 /** What stands in the data folder: the objects' SQLite files, whose secrets they belong to, and what is running. */
 export const dataFiles = {
-  objects: join(dataDir, "objects"),
+  // The number is that of the tables: before the first release they change without a migration, and a local shop of
+  // an older kind is left aside rather than half understood.
+  objects: join(dataDir, "objects-2"),
   secretsHash: join(dataDir, "secrets.sha256"),
   runningLock: join(dataDir, "running.lock"),
   runtime: join(dataDir, "runtime.pid"),

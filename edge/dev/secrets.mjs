@@ -20,8 +20,9 @@ export function localVars() {
   if (missing.length > 0) {
     throw new Stop(`edge/.dev.vars has no ${missing.join(", ")}: put it back, or remove the file and run \`npm run reset\`.`);
   }
-  // Any page of this machine may call a local edge: the storefront's port is not known beforehand.
-  return { ENVIRONMENT: "dev", CORS_ORIGINS: "http://127.0.0.1:*,http://localhost:*", ...vars };
+  // Any page of this machine may call a local edge: the storefront's port is not known beforehand. And it may call a
+  // fulfiller on this machine, which a deployment refuses.
+  return { ENVIRONMENT: "dev", CORS_ORIGINS: "http://127.0.0.1:*,http://localhost:*", ALLOW_PRIVATE_TARGETS: "1", ...vars };
 }
 
 function writeSecrets() {

@@ -23,6 +23,15 @@ const rewards = [
     value: { key: "early-access" },
   },
   { reward_id: "winter-points", name: "500 winter points", type: "points", value: { amount: 500 } },
+  {
+    reward_id: "double-points",
+    name: "2 hours of double points",
+    type: "token_booster",
+    value: { multiplier_permille: 2000 },
+    duration_s: 2 * 3600,
+    valid_for_s: 30 * 86_400,
+  },
+  { reward_id: "hundred-points", name: "100 points", type: "points", value: { amount: 100 } },
 ];
 
 const campaigns = {
@@ -49,13 +58,28 @@ const campaigns = {
     starts_on: "2025-12-01",
     ends_on: "2026-01-31",
   },
+  booster: {
+    campaign: 1004,
+    name: "Double points for everybody",
+    profile: "S20",
+    kind: "shared",
+    reward_id: "double-points",
+  },
+  points: {
+    campaign: 1005,
+    name: "Points from the receipt",
+    profile: "S20",
+    kind: "unique",
+    reward_id: "hundred-points",
+  },
 };
 
 /**
  * Makes the demo shop if need be and mints five fresh codes.
  *
  * @param {string} url the edge
- * @returns {Promise<{ fresh: string[], shared: string, used: string, expired: string }>} codes by what they show
+ * @returns {Promise<{ fresh: string[], shared: string, used: string, expired: string, booster: string, points: string }>}
+ *   codes by what they show
  */
 export async function seedDemoShop(url) {
   const admin = await caller(url, { sub: "demo-admin", role: "admin" });
@@ -72,7 +96,9 @@ export async function seedDemoShop(url) {
   const [shared] = await mint(admin, campaigns.newsletter, 1, "shared");
   // Minted anew at every start, so that they are fresh whatever was redeemed before.
   const fresh = await mint(admin, campaigns.giftCards, 5, `start-${randomUUID()}`);
-  return { fresh, shared, used, expired };
+  const [booster] = await mint(admin, campaigns.booster, 1, "booster");
+  const [points] = await mint(admin, campaigns.points, 1, `start-${randomUUID()}`);
+  return { fresh, shared, used, expired, booster, points };
 }
 
 /** Creates one resource unless it is there. */

@@ -21,6 +21,7 @@ export const durableObjects = {
   CAMPAIGN: "Campaign",
   MEMBER: "Member",
   CODE_SHARD: "CodeShard",
+  RECORDER: "Recorder",
 };
 
 /**

@@ -132,6 +132,8 @@ function summary({ edge, page, codes, took }) {
   for (const code of codes.fresh) lines.push(`    ${style.bold(code)}`);
   lines.push("  One with a typing slip in it, to see it repaired", `    ${withSlip(codes.fresh[0])}`);
   lines.push("  A shared one: early access, once for each member", `    ${codes.shared}`);
+  lines.push("  2 hours of double points, once for each member, to claim and start under Your rewards", `    ${codes.booster}`);
+  lines.push("  100 points, to see them doubled", `    ${codes.points}`);
   lines.push("  Used up", `    ${codes.used}`);
   lines.push("  Expired", `    ${codes.expired}`, "");
   lines.push(style.dim("  Ctrl-C stops. The data stays in .counterfoil/ until `npm run reset`."), "");

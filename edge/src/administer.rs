@@ -21,8 +21,8 @@ pub(crate) async fn define(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
     let body = inbound.body()?;
     let new: NewRewardDefinition = inbound.parse(&body)?;
     let once = inbound.once("", &canonical(&body))?;
-    let merchant = inbound.principal.merchant.as_str();
-    Ok(objects.merchant(merchant, &MerchantOp::Define { new, once }).await?)
+    let op = MerchantOp::Define { new, by: inbound.principal.actor(), once };
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
 }
 
 /// `GET /v1/reward-definitions`.
@@ -51,7 +51,8 @@ pub(crate) async fn patch_definition(
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
     let patch = inbound.patch()?;
-    let op = MerchantOp::PatchDefinition { reward_id, if_match: inbound.if_match()?, patch };
+    let op =
+        MerchantOp::PatchDefinition { reward_id, if_match: inbound.if_match()?, patch, by: inbound.principal.actor() };
     Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
 }
 
@@ -63,13 +64,14 @@ pub(crate) async fn create_campaign(mut inbound: Inbound<'_>, objects: &Objects<
     let definition: NewCampaign = inbound.parse(&body)?;
     let once = inbound.once("", &canonical(&body))?;
     let merchant = inbound.principal.merchant.as_str().to_owned();
-    let enrolled = objects.merchant(&merchant, &MerchantOp::Enrol { definition, once }).await?;
+    let by = inbound.principal.actor();
+    let enrolled = objects.merchant(&merchant, &MerchantOp::Enrol { definition, by: by.clone(), once }).await?;
     if enrolled.status_code() != 200 {
         return Ok(enrolled);
     }
     let Enrolment { definition, reward, replayed } = read_json(enrolled).await?;
     let name = campaign_name(&merchant, definition.campaign.unwrap_or_default());
-    let created = objects.campaign(&name, &CampaignOp::Create { definition, reward }).await?;
+    let created = objects.campaign(&name, &CampaignOp::Create { definition, reward, by }).await?;
     if replayed {
         let headers = worker::Headers::new();
         for (name, value) in created.headers().entries() {
@@ -127,7 +129,7 @@ pub(crate) async fn patch_campaign(
             reward = Some(read_json(bound).await?);
         }
     }
-    let op = CampaignOp::Patch { if_match, patch, reward };
+    let op = CampaignOp::Patch { if_match, patch, reward, by: inbound.principal.actor() };
     let name = campaign_name(merchant, campaign);
     Ok(objects.campaign(&name, &op).await?)
 }
@@ -135,7 +137,7 @@ pub(crate) async fn patch_campaign(
 /// Body of calls that take none.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// `POST /v1/campaigns/{campaign}/activate`, `/pause`, `/end`.
 pub(crate) async fn move_campaign(
@@ -148,7 +150,7 @@ pub(crate) async fn move_campaign(
     let Nothing {} = inbound.json()?;
     let once = inbound.once(&campaign.to_string(), to.name().as_bytes())?;
     let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
-    Ok(objects.campaign(&name, &CampaignOp::Move { to, once }).await?)
+    Ok(objects.campaign(&name, &CampaignOp::Move { to, by: inbound.principal.actor(), once }).await?)
 }
 
 /// `POST /v1/campaigns/{campaign}/batches`.
@@ -199,7 +201,7 @@ pub(crate) async fn read_batch(
 
 impl Inbound<'_> {
     /// A merge patch.
-    fn patch(&mut self) -> Result<Value, Stop> {
+    pub(crate) fn patch(&mut self) -> Result<Value, Stop> {
         match parse_patch(&self.body()?) {
             Ok(patch) => Ok(patch),
             Err(invalid) => stop_invalid(invalid, self.instance),
@@ -208,6 +210,6 @@ impl Inbound<'_> {
 }
 
 /// The parsed command in one canonical spelling: keys sorted, white space gone.
-fn canonical(body: &[u8]) -> Vec<u8> {
+pub(crate) fn canonical(body: &[u8]) -> Vec<u8> {
     serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_vec(&value)).unwrap_or_default()
 }

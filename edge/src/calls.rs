@@ -1,15 +1,21 @@
 //! Messages between the Worker and the objects: one JSON string in, one out, versioned.
 
+use crate::endpoint_calls::EndpointOp;
 use crate::platform::Fault;
+use crate::recorder_calls::RecorderOp;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
+use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::rules::{Facts, Rules};
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::Attributes;
+use counterfoil_core::verify::Violation;
+use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::{
-    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewRewardDefinition, Preview, RewardDefinition,
+    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewRewardDefinition, Preview, ProfileBody,
+    Resolution, RewardDefinition, RewardSource,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -35,12 +41,113 @@ pub(crate) struct Call<T> {
 pub(crate) enum MemberOp {
     Redeem(RedeemCall),
     Preview(PreviewCall),
-    Redemption { rid: Rid },
+    Redemption {
+        rid: Rid,
+    },
     Redemptions(HistoryQuery),
     Wallet,
     Ledger(PageQuery),
-    Events { since: Option<u64>, wait_s: u32, expires_at: Instant, socket: bool, select: bool },
-    Inquire { intent: Intent, prepared: Prepared },
+    Events {
+        since: Option<u64>,
+        wait_s: u32,
+        expires_at: Instant,
+        socket: bool,
+        select: bool,
+    },
+    Inquire {
+        intent: Intent,
+        prepared: Prepared,
+    },
+    Rewards(RewardsQuery),
+    Reward {
+        at: Place,
+    },
+    /// A player's move, by themselves or by an administrator.
+    Move {
+        at: Place,
+        wanted: PlayerMove,
+        actor: Option<String>,
+        reason: Option<String>,
+    },
+    Give(GiveCall),
+    /// Administrators' and operators' commands; each leaves an audit entry, refused ones too.
+    Operate(OperateCall),
+    PutProfile {
+        profile: ProfileBody,
+        actor: String,
+    },
+    /// The fulfiller's late answer, its signature verified.
+    Callback {
+        at: Place,
+        outcome: Outcome,
+    },
+    /// Which endpoint a reward's callback must be signed by.
+    EndpointOf {
+        at: Place,
+    },
+    /// An endpoint works again: what waits for it is tried now.
+    Hurry {
+        endpoint_id: String,
+    },
+    /// The member's own id, for an event that is being sent.
+    Identity,
+    /// Checks the invariants over everything stored here.
+    Verify,
+}
+
+/// A reward of this Member.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) rid: Rid,
+    pub(crate) index: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RewardsQuery {
+    pub(crate) page: PageQuery,
+    pub(crate) state: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct GiveCall {
+    pub(crate) rid: Rid,
+    pub(crate) fp: Fingerprint,
+    pub(crate) definition: RewardDefinition,
+    pub(crate) source: RewardSource,
+    pub(crate) reference: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) actor: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OperateCall {
+    pub(crate) command: Command,
+    /// Who, such as `admin:alice`.
+    pub(crate) actor: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) once: Option<Once>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Command {
+    Retry { rid: Rid },
+    Resolve { rid: Rid, resolution: Resolution, unknown_outcome: bool },
+    Reset { rid: Rid },
+    RetryReward { at: Place },
+    DeleteReward { at: Place },
+    PatchFulfilment { at: Place, patch: serde_json::Value, if_match: Option<u32> },
+}
+
+/// A member's id as its Member knows it; absent once it was erased.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) member_id: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EndpointOf {
+    pub(crate) endpoint_id: Option<String>,
 }
 
 /// A member's call, with what its token says about the member.
@@ -48,6 +155,9 @@ pub(crate) enum MemberOp {
 pub(crate) struct MemberCall {
     /// Route without parameters, for problem documents.
     pub(crate) instance: String,
+    /// The member's own id, where the caller knows it: only the Member itself keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member_id: Option<String>,
     /// Attributes of a member's own token.
     pub(crate) refresh: Option<Attributes>,
     pub(crate) op: MemberOp,
@@ -73,8 +183,8 @@ pub(crate) struct RedeemCall {
     pub(crate) method: Method,
     pub(crate) currency: Option<String>,
     pub(crate) order: Option<String>,
-    pub(crate) actor: String,
-    pub(crate) own: bool,
+    /// Absent where it is the member.
+    pub(crate) actor: Option<String>,
     pub(crate) respond_async: bool,
 }
 
@@ -122,10 +232,27 @@ pub(crate) enum ShardOp {
         fp: Fingerprint,
         fate: Fate,
     },
+    /// Decided and recorded, in bulk: their pending rows can go.
+    Settled {
+        items: Vec<(Rid, Fingerprint)>,
+    },
+    /// A decided use is given back.
+    Undo {
+        rid: Rid,
+        seq: u32,
+    },
     Rules {
         rules: Rules,
     },
     Count,
+    /// Checks this shard's invariants; answered with [`Violations`].
+    Verify,
+}
+
+/// What an object found when it checked its invariants.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Violations {
+    pub(crate) violations: Vec<Violation>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +298,7 @@ pub(crate) enum CampaignOp {
     Create {
         definition: NewCampaign,
         reward: RewardDefinition,
+        by: String,
     },
     Read,
     /// `reward` is the definition that the patch names, where it names one that exists.
@@ -178,6 +306,7 @@ pub(crate) enum CampaignOp {
         if_match: Option<u32>,
         patch: serde_json::Value,
         reward: Option<RewardDefinition>,
+        by: String,
     },
     /// Its reward's definition has changed. Ignored where the campaign has another reward by now.
     Reward {
@@ -185,6 +314,7 @@ pub(crate) enum CampaignOp {
     },
     Move {
         to: CampaignStatus,
+        by: String,
         once: Option<Once>,
     },
     Batch {
@@ -201,6 +331,8 @@ pub(crate) enum CampaignOp {
     Pull {
         shard: u32,
     },
+    /// Checks this campaign's invariants and those of its shards; answered with [`Violations`].
+    Verify,
 }
 
 /// A reserved batch, with what the Worker needs to mint it.
@@ -230,6 +362,7 @@ pub(crate) enum MerchantOp {
     },
     Define {
         new: NewRewardDefinition,
+        by: String,
         once: Option<Once>,
     },
     Definition {
@@ -239,6 +372,7 @@ pub(crate) enum MerchantOp {
         reward_id: String,
         if_match: Option<u32>,
         patch: serde_json::Value,
+        by: String,
     },
     /// A campaign is about to give this reward: it will be told of the reward's changes.
     Bind {
@@ -249,9 +383,18 @@ pub(crate) enum MerchantOp {
     /// Checks a campaign's definition and gives it its number.
     Enrol {
         definition: NewCampaign,
+        by: String,
         once: Option<Once>,
     },
     Enrolled(PageQuery),
+    /// A Recorder of this month exists; lists go back to it.
+    RecorderBorn {
+        month: String,
+    },
+    /// Every month that has a Recorder; answered with [`Months`].
+    Months,
+    /// Webhook endpoints.
+    Endpoint(EndpointOp),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -259,6 +402,12 @@ pub(crate) struct Enrolment {
     pub(crate) definition: NewCampaign,
     pub(crate) reward: RewardDefinition,
     pub(crate) replayed: bool,
+}
+
+/// The newest first.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Months {
+    pub(crate) months: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -328,6 +477,21 @@ impl Objects<'_> {
         self.send(request("MERCHANT", name, op)?).await
     }
 
+    /// A Recorder, by its object's name.
+    pub(crate) async fn recorder<T: DeserializeOwned>(&self, name: &str, op: &RecorderOp) -> Result<T, Fault> {
+        self.ask("RECORDER", name, op).await
+    }
+
+    /// Reports to a Recorder: `rows` are [`ReportRow`](counterfoil_core::protocol::report::ReportRow)s as they were
+    /// stored, with commas between, so that nothing is parsed only to be written again.
+    pub(crate) async fn report(&self, name: &str, source: &str, rows: &str) -> Result<(), Fault> {
+        let (name_text, source) = (serde_json::to_string(name)?, serde_json::to_string(source)?);
+        let op = format!("{{\"report\":{{\"source\":{source},\"rows\":[{rows}]}}}}");
+        let body = format!("{{\"v\":{MESSAGE_VERSION},\"name\":{name_text},\"op\":{op}}}");
+        let message = ("RECORDER", name.to_owned(), post(&body)?);
+        read_json::<serde_json::Value>(self.send(message).await?).await.map(drop)
+    }
+
     /// A Member's own name is `merchant/mref`: asked by a shard's alarm.
     pub(crate) async fn inquire(&self, member: &str, call: &MemberCall) -> Result<Fate, Fault> {
         let answer: FateAnswer = self.ask("MEMBER", member, call).await?;
@@ -356,9 +520,13 @@ pub(crate) fn campaign_name(merchant: &str, campaign: u16) -> String {
 
 fn request<T: Serialize>(binding: &'static str, name: &str, op: &T) -> Result<(&'static str, String, Request), Fault> {
     let body = serde_json::to_string(&Call { v: MESSAGE_VERSION, name: name.to_owned(), op })?;
+    Ok((binding, name.to_owned(), post(&body)?))
+}
+
+fn post(body: &str) -> Result<Request, Fault> {
     let mut init = RequestInit::new();
-    init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(&body)));
-    Ok((binding, name.to_owned(), Request::new_with_init("http://object/", &init)?))
+    init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(body)));
+    Ok(Request::new_with_init("http://object/", &init)?)
 }
 
 /// A 200's JSON; anything else is a fault.

@@ -1,16 +1,21 @@
 //! Campaign: rules in versions, the seq counter, batches, and the shards that work by the rules.
 
 use crate::answer::{Answer, finish, finish_alarm};
-use crate::calls::{CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved, ShardOp, VersionAnswer, read_call};
+use crate::audit_log::{self, AuditLog, REPORT_ITEM};
+use crate::calls::{
+    CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved, ShardOp, VersionAnswer, Violations, read_call,
+};
 use crate::due;
 use crate::merchant::cut;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
-use crate::sql::{first, query, run};
+use crate::sql::{Row, first, query, run};
+use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::limits::{MINT_SPARE, MINT_SPARE_DIVISOR};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::rules::{IssuedRange, Rules};
+use counterfoil_core::verify;
 use counterfoil_core::wire::merge_patch;
 use counterfoil_core::wire::{
     BatchResource, CampaignKind, CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, Page,
@@ -19,6 +24,7 @@ use counterfoil_core::wire::{
 use counterfoil_core::words::LIST_VERSION;
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;
@@ -37,6 +43,7 @@ pub struct Campaign {
     env: Env,
     storage: SyncStorage,
     name: RefCell<Option<String>>,
+    audit: AuditLog,
 }
 
 /// The one document of a campaign.
@@ -63,7 +70,7 @@ struct StoredBatch {
 impl DurableObject for Campaign {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
-        let campaign = Self { env, storage, name: RefCell::new(None) };
+        let campaign = Self { env, storage, name: RefCell::new(None), audit: AuditLog::default() };
         if let Err(fault) = campaign.create_tables() {
             fault.log("campaign_failed");
         }
@@ -94,7 +101,10 @@ impl Campaign {
                 to_seq INTEGER NOT NULL CHECK (to_seq > from_seq), doc TEXT NOT NULL
             ) STRICT",
             "CREATE TABLE IF NOT EXISTS shards (shard INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT",
-        ] {
+        ]
+        .into_iter()
+        .chain(audit_log::SCHEMA)
+        {
             run(&self.storage, statement, &[])?;
         }
         *self.name.borrow_mut() = self.meta("name")?;
@@ -107,9 +117,15 @@ impl Campaign {
             *self.name.borrow_mut() = Some(name.to_owned());
         }
         due::heal(&self.storage)?;
+        let answer = self.act(op).await;
+        audit_log::hurry(&self.storage)?;
+        answer
+    }
+
+    async fn act(&self, op: CampaignOp) -> Result<Answer, Fault> {
         match op {
-            CampaignOp::Create { definition, reward } => {
-                self.storage.transaction(|| self.create(definition, reward))?;
+            CampaignOp::Create { definition, reward, by } => {
+                self.storage.transaction(|| self.create(definition, reward, &by))?;
                 let stored = self.stored()?.ok_or_else(|| Fault::new("a campaign was not stored"))?;
                 let location = format!("/v1/campaigns/{}", stored.definition.campaign.unwrap_or_default());
                 Ok(self.resource(201, &stored).await?.header("Location", location))
@@ -118,8 +134,8 @@ impl Campaign {
                 Some(stored) => self.resource(200, &stored).await,
                 None => Answer::error(&ProtocolError::NotFound, INSTANCE),
             },
-            CampaignOp::Patch { if_match, patch, reward } => {
-                match self.storage.transaction(|| self.patch(if_match, &patch, reward))? {
+            CampaignOp::Patch { if_match, patch, reward, by } => {
+                match self.decide(&by, "patch", || self.patch(if_match, &patch, reward, &by))? {
                     Ok(()) => self.changed().await,
                     Err(answer) => Ok(answer),
                 }
@@ -138,15 +154,17 @@ impl Campaign {
                     None => Answer::error(&ProtocolError::NotFound, INSTANCE_BATCHES),
                 }
             }
-            CampaignOp::Move { to, once } => match self.storage.transaction(|| self.move_to(to, once.as_ref()))? {
-                Ok(replayed) => {
-                    let answer = self.changed().await?;
-                    Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+            CampaignOp::Move { to, by, once } => {
+                match self.decide(&by, to.name(), || self.move_to(to, &by, once.as_ref()))? {
+                    Ok(replayed) => {
+                        let answer = self.changed().await?;
+                        Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+                    }
+                    Err(answer) => Ok(answer),
                 }
-                Err(answer) => Ok(answer),
-            },
+            }
             CampaignOp::Batch { new, epoch, by, once } => {
-                let batch = self.storage.transaction(|| self.reserve(new, epoch, &by, once.as_ref()))?;
+                let batch = self.decide(&by, "mint", || self.reserve(new, epoch, &by, once.as_ref()))?;
                 match batch {
                     Ok(reserved) => {
                         self.push().await?;
@@ -166,7 +184,41 @@ impl Campaign {
                 })?;
                 Answer::json(200, &Pulled { rules })
             }
+            CampaignOp::Verify => self.verify().await,
         }
+    }
+
+    /// Runs a command in one transaction. A refused one leaves an audit entry, unless there is no such campaign.
+    fn decide<T>(
+        &self,
+        by: &str,
+        call: &str,
+        command: impl FnOnce() -> Result<Result<T, ProtocolError>, Fault>,
+    ) -> Result<Result<T, Answer>, Fault> {
+        self.storage.transaction(|| match command()? {
+            Ok(done) => Ok(Ok(done)),
+            Err(error) => {
+                if error != ProtocolError::NotFound {
+                    self.note(&audit_log::refused(by, None, call, &error))?;
+                }
+                Answer::error(&error, INSTANCE).map(Err)
+            }
+        })
+    }
+
+    /// Name of this object's audit chain, and its merchant.
+    fn chain(&self) -> Result<(String, String), Fault> {
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        let (merchant, number) = name.split_once('/').ok_or_else(|| Fault::new("a campaign with a bad name"))?;
+        Ok((format!("campaign/{number}"), merchant.to_owned()))
+    }
+
+    /// Adds to the audit chain. An entry without a subject is about this campaign.
+    fn note(&self, draft: &Draft) -> Result<(), Fault> {
+        let (chain, _) = self.chain()?;
+        let subject = draft.subject.clone().or_else(|| chain.strip_prefix("campaign/").map(str::to_owned));
+        let draft = Draft { subject, ..draft.clone() };
+        audit_log::append(&self.storage, &chain, &draft, None, vec![], None, now())
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -189,12 +241,13 @@ impl Campaign {
     }
 
     /// A repeated creation (the first answer was lost) changes nothing.
-    fn create(&self, definition: NewCampaign, reward: RewardDefinition) -> Result<(), Fault> {
+    fn create(&self, definition: NewCampaign, reward: RewardDefinition, by: &str) -> Result<(), Fault> {
         if self.stored()?.is_some() {
             return Ok(());
         }
         let stored = Stored { definition, reward, status: CampaignStatus::Draft, version: 1, next_seq: 0, issued: 0 };
-        self.store(&stored)
+        self.store(&stored)?;
+        self.note(&Draft::new(by, "campaign.created").data(serde_json::to_value(&stored.definition)?))
     }
 
     /// RFC 7396 over the definition, then every check of a new one. Layout, kind and reward freeze with the
@@ -204,20 +257,21 @@ impl Campaign {
         if_match: Option<u32>,
         patch: &serde_json::Value,
         reward: Option<RewardDefinition>,
-    ) -> Result<Result<(), Answer>, Fault> {
-        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
-        let Some(if_match) = if_match else { return refuse(&ProtocolError::PreconditionRequired) };
+        by: &str,
+    ) -> Result<Result<(), ProtocolError>, Fault> {
+        let Some(mut stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
+        let Some(if_match) = if_match else { return Ok(Err(ProtocolError::PreconditionRequired)) };
         if if_match != stored.version {
-            return refuse(&ProtocolError::VersionMismatch);
+            return Ok(Err(ProtocolError::VersionMismatch));
         }
         if stored.status == CampaignStatus::Ended {
-            return refuse(&illegal(stored.status));
+            return Ok(Err(illegal(stored.status)));
         }
         let mut merged = serde_json::to_value(&stored.definition)?;
         merge_patch(&mut merged, patch);
         let definition: NewCampaign = match counterfoil_core::wire::parse(&serde_json::to_vec(&merged)?) {
             Ok(definition) => definition,
-            Err(invalid) => return refuse(&ProtocolError::InvalidRequest(invalid)),
+            Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
         let old = &stored.definition;
         let mut errors = InvalidRequest::default();
@@ -241,13 +295,15 @@ impl Campaign {
             errors.0.extend(more.0);
         }
         if let Err(invalid) = errors.into_result() {
-            return refuse(&ProtocolError::InvalidRequest(invalid));
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
         if definition != stored.definition {
             stored.definition = definition;
             stored.reward = reward.unwrap_or(stored.reward);
             stored.version += 1;
             self.store(&stored)?;
+            let data = json!({ "version": stored.version, "patch": patch });
+            self.note(&Draft::new(by, "campaign.changed").data(data))?;
         }
         Ok(Ok(()))
     }
@@ -261,25 +317,34 @@ impl Campaign {
             stored.reward = reward;
             stored.version += 1;
             self.store(&stored)?;
+            let reward = json!({ "reward_id": stored.reward.reward_id, "version": stored.reward.version });
+            let data = json!({ "version": stored.version, "reward": reward });
+            self.note(&Draft::new("system", "campaign.changed").data(data))?;
         }
         Ok(true)
     }
 
     /// Activate, pause, end. A move already made answers 200 and changes nothing. `Ok(true)` for a replay.
-    fn move_to(&self, to: CampaignStatus, once: Option<&Once>) -> Result<Result<bool, Answer>, Fault> {
-        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
+    fn move_to(&self, to: CampaignStatus, by: &str, once: Option<&Once>) -> Result<Result<bool, ProtocolError>, Fault> {
+        let Some(mut stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
         match once::seen(&self.storage, once, now())? {
             Seen::Same(_) => return Ok(Ok(true)),
-            Seen::Other => return refuse(&ProtocolError::IdempotencyKeyReused),
+            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
             Seen::New => {}
         }
         if stored.status != to {
             if !stored.status.legal_moves().iter().any(|(_, reached)| *reached == to) {
-                return refuse(&illegal(stored.status));
+                return Ok(Err(illegal(stored.status)));
             }
             stored.status = to;
             stored.version += 1;
             self.store(&stored)?;
+            let action = match to {
+                CampaignStatus::Active => "campaign.activated",
+                CampaignStatus::Paused => "campaign.paused",
+                CampaignStatus::Ended | CampaignStatus::Draft => "campaign.ended",
+            };
+            self.note(&Draft::new(by, action).data(json!({ "version": stored.version })))?;
         }
         once::keep(&self.storage, once, to.name(), now())?;
         Ok(Ok(false))
@@ -292,8 +357,8 @@ impl Campaign {
         epoch: u8,
         by: &str,
         once: Option<&Once>,
-    ) -> Result<Result<Reserved, Answer>, Fault> {
-        let Some(mut stored) = self.stored()? else { return refuse(&ProtocolError::NotFound) };
+    ) -> Result<Result<Reserved, ProtocolError>, Fault> {
+        let Some(mut stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
         let space = stored.definition.profile.serial_space();
         let reserved = |batch: BatchResource, stored: &Stored, replayed: bool| Reserved {
             batch,
@@ -305,21 +370,21 @@ impl Campaign {
         };
         match once::seen(&self.storage, once, now())? {
             Seen::Same(answer) => return Ok(Ok(reserved(serde_json::from_str(&answer)?, &stored, true))),
-            Seen::Other => return refuse(&ProtocolError::IdempotencyKeyReused),
+            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
             Seen::New => {}
         }
         if stored.status == CampaignStatus::Ended {
-            return refuse(&illegal(stored.status));
+            return Ok(Err(illegal(stored.status)));
         }
         if let Err(invalid) = new.validate() {
-            return refuse(&ProtocolError::InvalidRequest(invalid));
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
         let wanted = u64::from(new.count) + u64::from(new.count) / MINT_SPARE_DIVISOR + MINT_SPARE;
         let remaining = u64::from(space - stored.next_seq);
         if wanted > remaining {
             let most = remaining.saturating_sub(MINT_SPARE) * MINT_SPARE_DIVISOR / (MINT_SPARE_DIVISOR + 1);
             let reason = format!("past the campaign's serial space: at most {most} more codes");
-            return refuse(&ProtocolError::InvalidRequest(InvalidRequest::one("count", reason)));
+            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("count", reason))));
         }
         let zone = IanaZone::named(&stored.definition.time_zone);
         let expires_on = zone.zip(new.expires_on).map(|(zone, day)| day.next().start_in(&zone));
@@ -349,6 +414,11 @@ impl Campaign {
         stored.version += 1;
         self.store(&stored)?;
         once::keep(&self.storage, once, &serde_json::to_string(&batch)?, now())?;
+        let data = json!({
+            "batch_id": batch.batch_id, "from_seq": batch.from_seq, "to_seq": batch.to_seq, "count": batch.count,
+            "epoch": epoch, "offline": stored_batch.offline, "version": stored.version,
+        });
+        self.note(&Draft::new(by, "campaign.minted").data(data))?;
         Ok(Ok(reserved(batch, &stored, false)))
     }
 
@@ -450,11 +520,43 @@ impl Campaign {
         for item in due::take(&self.storage)? {
             if item == PUSH_ITEM {
                 self.push().await?;
+            } else if item == REPORT_ITEM {
+                let (chain, merchant) = self.chain()?;
+                self.audit.ring(&self.storage, &self.env, &merchant, &chain).await?;
             } else {
                 due::done(&self.storage, &item)?;
             }
         }
         due::rearm(&self.storage)
+    }
+
+    /// Checks this campaign's invariants, and has its shards check theirs.
+    async fn verify(&self) -> Result<Answer, Fault> {
+        let Some(stored) = self.stored()? else { return Answer::error(&ProtocolError::NotFound, INSTANCE) };
+        let (chain, _) = self.chain()?;
+        let planned = |item: &str| run(&self.storage, "SELECT 1 FROM due WHERE id = ? AND parked = 0", &[item.into()]);
+        let mut report = verify::Report::of(&chain);
+        let batches = query(&self.storage, "SELECT doc FROM batches ORDER BY from_seq", &[])?;
+        let range = |row: &Row| {
+            let batch = row.json::<StoredBatch>(0)?.resource;
+            Ok((batch.from_seq, batch.to_seq, batch.count))
+        };
+        let facts = verify::CampaignFacts {
+            next_seq: stored.next_seq,
+            issued: stored.issued,
+            batches: batches.iter().map(range).collect::<Result<_, Fault>>()?,
+            behind: u64::try_from(self.behind(stored.version)?.len()).unwrap_or(u64::MAX),
+            alarm: planned(PUSH_ITEM)?,
+        };
+        verify::campaign(&facts, &mut report);
+        audit_log::verify(&self.storage, &chain, &mut report)?;
+        let mut violations = report.into_violations();
+        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        for row in query(&self.storage, "SELECT shard FROM shards", &[])? {
+            let found: Violations = Objects(&self.env).shard(&name, row.number(0), &ShardOp::Verify).await?;
+            violations.extend(found.violations);
+        }
+        Answer::json(200, &Violations { violations })
     }
 
     /// The campaign as read, with what its shards have counted.
@@ -485,11 +587,7 @@ fn plan_push(storage: &SyncStorage) -> Result<(), Fault> {
     due::plan(storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
 }
 
-fn refuse<T>(error: &ProtocolError) -> Result<Result<T, Answer>, Fault> {
-    Answer::error(error, INSTANCE).map(Err)
-}
-
 fn illegal(status: CampaignStatus) -> ProtocolError {
     let legal_moves = status.legal_moves().iter().map(|(call, _)| (*call).to_owned()).collect();
-    ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves }
+    ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves, unknown_outcome: false }
 }

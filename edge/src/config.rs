@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) roots: Roots,
     pub(crate) id_key: IdKey,
     pub(crate) tokens: TokenPolicy,
+    /// Webhooks may go to this machine and to private networks, and by http: local development and tests.
+    pub(crate) allow_private_targets: bool,
     origins: Vec<String>,
     revoked_epochs: Vec<u8>,
     keys: RefCell<Vec<(KeyName, Rc<CampaignKeys>)>>,
@@ -78,6 +80,7 @@ impl Config {
             roots,
             id_key: id_key.ok_or_else(|| Fault::new("ID_KEY is not at least 32 bytes in hexadecimal"))?,
             tokens: TokenPolicy { secret, issuer: optional("JWT_ISSUER"), audience: optional("JWT_AUDIENCE") },
+            allow_private_targets: optional("ALLOW_PRIVATE_TARGETS").is_some_and(|text| text == "1"),
             origins: list("CORS_ORIGINS"),
             revoked_epochs: Option::<Vec<u8>>::ok_or_else(revoked, || {
                 Fault::new("REVOKED_EPOCHS is not a list of 0 to 7")

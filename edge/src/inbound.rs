@@ -205,14 +205,20 @@ impl Inbound<'_> {
         }
     }
 
-    /// Takes `cursor` and `limit`.
-    pub(crate) fn take_page(&mut self) -> Result<PageQuery, Stop> {
+    /// Takes `limit`.
+    pub(crate) fn take_limit(&mut self) -> Result<u32, Stop> {
         let limits = 1..=PAGE_ROWS_MAX;
         let limit =
             self.take_as("limit", "1 to 200", |text| text.parse().ok().filter(|limit| limits.contains(limit)))?;
+        Ok(limit.unwrap_or(PAGE_ROWS_DEFAULT))
+    }
+
+    /// Takes `cursor` and `limit`.
+    pub(crate) fn take_page(&mut self) -> Result<PageQuery, Stop> {
+        let limit = self.take_limit()?;
         let number =
             |text: &str| text.parse().ok().filter(|n: &u64| *n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
         let before = self.take_as("cursor", "a next_cursor of this list", number)?;
-        Ok(PageQuery { before, limit: limit.unwrap_or(PAGE_ROWS_DEFAULT) })
+        Ok(PageQuery { before, limit })
     }
 }

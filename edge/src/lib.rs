@@ -7,30 +7,49 @@
 
 mod administer;
 mod answer;
+mod audit_log;
+mod callback;
 mod calls;
 mod campaign;
 mod config;
 #[cfg(feature = "dev")]
 mod dev_token;
 mod due;
+mod endpoint_admin;
+mod endpoint_calls;
+mod endpoints;
+mod endpoints_store;
+mod group;
+mod history;
 mod inbound;
 mod member;
+mod member_deliver;
 mod member_drive;
 mod member_feed;
+mod member_rewards;
 mod member_store;
+mod member_verify;
 mod merchant;
 mod mint;
 mod once;
 mod platform;
+mod recorder;
+mod recorder_calls;
+mod recorder_deliver;
+mod recorder_store;
 mod redeem;
+mod reward_store;
+mod rewards;
 mod routes;
 mod shard;
 mod shard_store;
 mod sql;
+mod webhooks;
 
 pub use campaign::Campaign;
 pub use member::Member;
 pub use merchant::Merchant;
+pub use recorder::Recorder;
 pub use shard::CodeShard;
 
 use answer::{Answer, HOLD_HEADER};
@@ -45,7 +64,7 @@ const HOLD_MS: i64 = 60;
 /// … or on the next of these steps, so that the time says nothing about the reason.
 const HOLD_STEP_MS: i64 = 20;
 /// Headers that a browser page may read.
-const EXPOSED: &str = "Location, ETag, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, \
+const EXPOSED: &str = "Date, Location, ETag, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, \
      Preference-Applied, Counterfoil-Batch, Counterfoil-Remaining, Counterfoil-Odds";
 /// Headers that a browser page may send.
 const ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer";
@@ -101,6 +120,8 @@ async fn seal(response: Response, origin: Option<&str>, arrived: Instant) -> Res
     if headers.get("Cache-Control")?.is_none() {
         headers.set("Cache-Control", "no-store")?;
     }
+    // Pages count down by this clock, not by their device's; the runtime alone would not send it everywhere.
+    headers.set("Date", &String::from(js_sys::Date::new_0().to_utc_string()))?;
     headers.append("Vary", "Origin")?;
     if let Some(origin) = origin {
         headers.set("Access-Control-Allow-Origin", origin)?;
@@ -114,7 +135,7 @@ fn preflight(origin: Option<&str>) -> Result<Response, Fault> {
     if let Some(origin) = origin {
         answer = answer
             .header("Access-Control-Allow-Origin", origin)
-            .header("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS")
+            .header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
             .header("Access-Control-Allow-Headers", ALLOWED)
             .header("Access-Control-Max-Age", "86400");
     }

@@ -2,8 +2,10 @@
 //! wallet, ledger, history and live feed.
 
 use crate::answer::{Answer, finish_alarm};
+use crate::audit_log::{self, AuditLog, REPORT_ITEM};
 use crate::calls::{
-    HistoryQuery, MemberCall, MemberOp, Objects, PageQuery, PreviewAnswer, ReadCode, ShardOp, campaign_name, read_call,
+    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, ReadCode, ShardOp,
+    campaign_name, read_call,
 };
 use crate::config::Config;
 use crate::due;
@@ -11,20 +13,27 @@ use crate::member_drive::{Drive, OPEN_ITEM};
 use crate::member_feed::{Feed, SOCKETS_ITEM};
 use crate::member_store::MemberStore;
 use crate::platform::{Fault, SyncStorage, now};
+use crate::reward_store::{REWARD_ITEM, Told, UNDO_ITEM};
+use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::ATTEMPTS_PER_DAY;
 use counterfoil_core::protocol::Prepared;
 use counterfoil_core::protocol::member::{Attempts, locked_out};
+use counterfoil_core::protocol::report::Settled;
 use counterfoil_core::protocol::{Fate, Intent};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::Facts;
-use counterfoil_core::wire::{Method, Page, ProtocolError};
+use counterfoil_core::wire::{MemberResource, Method, Page, ProfileBody, ProtocolError};
+use futures_util::future::{LocalBoxFuture, join_all};
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object};
 
+/// Tries at fulfillers in one turn of the alarm.
+const TRIES_PER_TURN: u32 = 6;
 /// Wrong aliases an account may enter in a day.
 const ALIAS_ATTEMPTS_PER_DAY: u32 = 30;
 
@@ -41,15 +50,44 @@ pub(crate) struct Inner {
     pub(crate) storage: SyncStorage,
     pub(crate) drive: Drive,
     pub(crate) feed: Feed,
+    pub(crate) audit: AuditLog,
+    /// Tries at fulfillers that are under way in this instance.
+    pub(crate) trying: RefCell<HashSet<(Rid, u8)>>,
     name: RefCell<Option<String>>,
+    who: RefCell<Option<Who>>,
+}
+
+/// Who this Member is: nobody else keeps the member's own id.
+#[derive(Clone)]
+pub(crate) struct Who {
+    pub(crate) member_id: String,
+    pub(crate) pid: String,
+    /// Name of the audit chain.
+    pub(crate) object: String,
+    pub(crate) tester: bool,
+}
+
+impl Who {
+    pub(crate) fn told(&self, settled: Option<Settled>) -> Told<'_> {
+        Told { object: &self.object, pid: &self.pid, tester: self.tester, settled }
+    }
 }
 
 impl DurableObject for Member {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
         Feed::answer_pings(&state);
-        let inner =
-            Inner { state, env, storage, drive: Drive::default(), feed: Feed::default(), name: RefCell::new(None) };
+        let inner = Inner {
+            state,
+            env,
+            storage,
+            drive: Drive::default(),
+            feed: Feed::default(),
+            audit: AuditLog::default(),
+            trying: RefCell::default(),
+            name: RefCell::new(None),
+            who: RefCell::new(None),
+        };
         if let Err(fault) = inner.load() {
             fault.log("member_failed");
         }
@@ -65,7 +103,7 @@ impl DurableObject for Member {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        finish_alarm(self.inner.ring())
+        finish_alarm(self.inner.ring().await)
     }
 
     async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> worker::Result<()> {
@@ -87,9 +125,9 @@ impl Member {
     async fn respond(&self, request: &mut Request) -> Result<Response, Fault> {
         let call = read_call::<MemberCall>(request).await?;
         let inner = &self.inner;
-        inner.remember_name(&call.name)?;
+        let MemberCall { instance, member_id, refresh, op } = call.op;
+        inner.remember(&call.name, member_id.as_deref())?;
         due::heal(&inner.storage)?;
-        let MemberCall { instance, refresh, op } = call.op;
         if let Some(attributes) = refresh {
             inner.store().refresh(&attributes)?;
         }
@@ -103,9 +141,29 @@ impl Member {
                 None => Answer::error(&ProtocolError::NotFound, &instance)?,
             },
             MemberOp::Redemptions(query) => inner.history(&query)?,
-            MemberOp::Wallet => Answer::json(200, &inner.store().wallet()?)?,
+            MemberOp::Wallet => Answer::json(200, &inner.store().wallet(now())?)?,
             MemberOp::Ledger(query) => inner.ledger(&query)?,
             MemberOp::Inquire { intent, prepared } => inner.inquire(&intent, &prepared)?,
+            MemberOp::Rewards(query) => {
+                let limit = query.page.limit;
+                let rows = inner.store().rewards(query.page.before, query.state.as_deref(), limit + 1)?;
+                Answer::json(200, &page(rows, limit))?
+            }
+            MemberOp::Reward { at } => inner.reward(at, &instance)?,
+            MemberOp::Move { at, wanted, actor, reason } => {
+                inner.player_move(at, wanted, actor.as_deref(), reason.as_deref(), &instance)?
+            }
+            MemberOp::Give(give) => inner.give(give, &instance)?,
+            MemberOp::Operate(call) => inner.operate(call, &instance)?,
+            MemberOp::PutProfile { profile, actor } => inner.put_profile(profile, &actor)?,
+            MemberOp::Callback { at, outcome } => inner.callback(at, &outcome, &instance)?,
+            MemberOp::EndpointOf { at } => inner.endpoint_of(at)?,
+            MemberOp::Hurry { endpoint_id } => inner.hurry(&endpoint_id)?,
+            MemberOp::Identity => {
+                let member_id = inner.who.borrow().as_ref().map(|who| who.member_id.clone());
+                Answer::json(200, &Identity { member_id })?
+            }
+            MemberOp::Verify => inner.verify()?,
             MemberOp::Events { since, wait_s, expires_at, socket, select } => {
                 if socket {
                     return inner.open_socket(since, expires_at, select);
@@ -125,17 +183,97 @@ impl Inner {
     fn load(&self) -> Result<(), Fault> {
         self.store().create()?;
         *self.name.borrow_mut() = self.store().meta("name")?;
+        self.load_who()
+    }
+
+    fn load_who(&self) -> Result<(), Fault> {
+        let store = self.store();
+        if let (Some(member_id), Some(pid)) = (store.meta("member_id")?, store.meta("pid")?) {
+            let object = format!("member/{pid}");
+            let tester = store.profile()?.tester.unwrap_or(false);
+            *self.who.borrow_mut() = Some(Who { member_id, pid, object, tester });
+        }
         Ok(())
     }
 
-    fn remember_name(&self, name: &str) -> Result<(), Fault> {
+    /// Keeps this object's name and the member's own id, before anything that needs them leaves for elsewhere.
+    fn remember(&self, name: &str, member_id: Option<&str>) -> Result<(), Fault> {
         if self.name.borrow().is_none() {
             self.store().set_meta("name", name)?;
-            // A random name for this member in shards, audit and reports.
-            self.store().set_meta("pid", &hex::encode(&crate::platform::random::<16>()))?;
             *self.name.borrow_mut() = Some(name.to_owned());
         }
+        if self.who.borrow().is_none()
+            && let Some(member_id) = member_id
+        {
+            self.storage.transaction(|| {
+                self.store().set_meta("member_id", member_id)?;
+                // A random name for this member in shards, audit and reports.
+                self.store().set_meta("pid", &hex::encode(&crate::platform::random::<16>()))
+            })?;
+            self.load_who()?;
+        }
         Ok(())
+    }
+
+    pub(crate) fn who(&self) -> Result<Who, Fault> {
+        self.who.borrow().clone().ok_or_else(|| Fault::new("a member without an id"))
+    }
+
+    /// Sets what administrators say of this member, and answers the whole of it.
+    fn put_profile(self: &Rc<Self>, body: ProfileBody, actor: &str) -> Result<Answer, Fault> {
+        let store = self.store();
+        let who = self.who()?;
+        let mut profile = store.profile()?;
+        let mut attributes = store.attributes()?;
+        let before = (profile.clone(), attributes.clone());
+        let mut changed = vec![];
+        macro_rules! take {
+            ($($field:ident => $target:expr),+) => {
+                $(if body.$field.is_some() && body.$field != $target {
+                    changed.push(stringify!($field));
+                    $target = body.$field;
+                })+
+            };
+        }
+        take!(name => profile.name, tester => profile.tester, roles => profile.roles,
+            tier => attributes.tier, persona => attributes.persona, tags => attributes.tags);
+        if (&profile, &attributes) != (&before.0, &before.1) {
+            self.storage.transaction(|| {
+                store.set_profile(&profile)?;
+                store.set_attributes(&attributes)?;
+                // Which fields, not what they say: entries are never erased.
+                let mut draft = Draft::new(actor, "member.changed").subject(who.pid.clone());
+                draft.data = Some(serde_json::json!({ "fields": changed }));
+                audit_log::append(&self.storage, &who.object, &draft, None, vec![], None, now())
+            })?;
+            self.load_who()?;
+            self.start_report();
+        }
+        let resource = MemberResource {
+            member_id: who.member_id,
+            member: who.pid,
+            name: profile.name,
+            tester: profile.tester.unwrap_or(false),
+            tier: attributes.tier,
+            persona: attributes.persona,
+            tags: attributes.tags,
+            roles: profile.roles.unwrap_or_default(),
+        };
+        Answer::json(200, &resource)
+    }
+
+    /// Tells the Recorder, in a task of its own.
+    pub(crate) fn start_report(self: &Rc<Self>) {
+        let inner = Rc::clone(self);
+        self.state.wait_until(async move { inner.report().await });
+    }
+
+    /// Tells the Recorder what it has not heard. What fails is told again by the alarm.
+    pub(crate) async fn report(&self) {
+        let (Ok(merchant), Ok(who)) = (self.merchant(), self.who()) else { return };
+        if let Err(fault) = self.audit.report(&self.storage, &self.env, merchant.as_str(), &who.object).await {
+            fault.log("report_failed");
+        }
     }
 
     pub(crate) fn merchant(&self) -> Result<MerchantId, Fault> {
@@ -165,7 +303,7 @@ impl Inner {
             method,
             currency,
             attributes: self.store().attributes()?,
-            roles: vec![],
+            roles: self.store().profile()?.roles.unwrap_or_default(),
             member_uses: self.store().campaign_uses(code.campaign)?,
         })
     }
@@ -217,20 +355,60 @@ impl Inner {
         Answer::json(200, &crate::calls::FateAnswer { fate })
     }
 
-    /// The alarm: drives what was accepted, and closes sockets whose token has ended.
-    fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+    /// The alarm: drives what was accepted, rewards, uses to be given back and reports, and closes sockets whose token
+    /// has ended. What waits for somebody else waits together.
+    async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+        let mut tries = 0;
+        let mut outside: Vec<LocalBoxFuture<'_, Result<(), Fault>>> = vec![];
         for item in due::take(&self.storage)? {
-            match item.split_once(':') {
-                Some((OPEN_ITEM, rid)) => match Rid::from_hex(rid) {
-                    Some(rid) => self.drive_again(&rid)?,
-                    None => due::done(&self.storage, &item)?,
-                },
-                Some(_) | None if item == SOCKETS_ITEM => self.close_ended_sockets()?,
-                Some(_) | None => due::done(&self.storage, &item)?,
+            match self.take_up(&item, &mut tries) {
+                Ok(Some(work)) => outside.push(work),
+                Ok(None) => {}
+                // It stays planned, and is parked when it fails for good; the others are not its business.
+                Err(fault) => fault.log("alarm_item_failed"),
+            }
+        }
+        for done in join_all(outside).await {
+            if let Err(fault) = done {
+                fault.log("alarm_item_failed");
             }
         }
         due::rearm(&self.storage)
     }
+
+    /// Does what an item of the alarm asks for at once, or hands back what has to wait for somebody else.
+    fn take_up<'a>(
+        self: &'a Rc<Self>,
+        item: &str,
+        tries: &mut u32,
+    ) -> Result<Option<LocalBoxFuture<'a, Result<(), Fault>>>, Fault> {
+        let (kind, rest) = item.split_once(':').unwrap_or((item, ""));
+        match (kind, place(rest)) {
+            (OPEN_ITEM, Some((rid, _))) => self.drive_again(&rid)?,
+            (UNDO_ITEM, Some((rid, _))) => return Ok(Some(Box::pin(async move { self.give_back(&rid).await }))),
+            (REWARD_ITEM, Some((rid, index))) if *tries < TRIES_PER_TURN => {
+                let work = self.wake_reward(Place { rid, index })?;
+                *tries += u32::from(work.is_some());
+                return Ok(work);
+            }
+            (REWARD_ITEM, Some(_)) => due::plan(&self.storage, item, now())?,
+            (SOCKETS_ITEM, _) => self.close_ended_sockets()?,
+            (REPORT_ITEM, _) => {
+                let (merchant, who) = (self.merchant()?, self.who()?);
+                return Ok(Some(Box::pin(async move {
+                    self.audit.ring(&self.storage, &self.env, merchant.as_str(), &who.object).await
+                })));
+            }
+            (_, _) => due::done(&self.storage, item)?,
+        }
+        Ok(None)
+    }
+}
+
+/// What a due-item is about: a redemption, and which of its rewards.
+fn place(text: &str) -> Option<(Rid, u8)> {
+    let (rid, index) = text.split_once(':').unwrap_or((text, "0"));
+    Some((Rid::from_hex(rid)?, index.parse().ok()?))
 }
 
 /// Cuts a list that was read one row too far into a page.

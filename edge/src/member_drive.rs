@@ -6,17 +6,19 @@
 use crate::answer::Answer;
 use crate::calls::{Objects, PrepareReply, Recognised, RedeemCall, ShardOp, campaign_name};
 use crate::due;
-use crate::member::Inner;
+use crate::member::{Inner, Who};
+use crate::member_store::MemberStore;
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
 use counterfoil_core::protocol::member::{
     DecideStep, Known, MemberView, Receipt, Settlement, decide, inquire, open, receive,
 };
+use counterfoil_core::protocol::report::Settled;
 use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption};
+use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, Wallet};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::RefCell;
@@ -52,7 +54,7 @@ enum Ended {
     Failed(Fault),
 }
 
-struct Run {
+pub(crate) struct Run {
     intent: Intent,
     waiters: Vec<oneshot::Sender<Ended>>,
 }
@@ -60,7 +62,7 @@ struct Run {
 /// Runs under way, in memory only: everything durable is in the store.
 #[derive(Default)]
 pub(crate) struct Drive {
-    runs: RefCell<HashMap<Rid, Run>>,
+    pub(crate) runs: RefCell<HashMap<Rid, Run>>,
     /// One redemption at a time for each campaign: the others queue, so that limits are read after the one
     /// before has been decided.
     queues: RefCell<HashMap<u16, VecDeque<oneshot::Sender<()>>>>,
@@ -112,7 +114,6 @@ impl Inner {
             facts: self.facts(code, call.method, call.currency.clone())?,
             order: call.order.clone(),
             actor: call.actor.clone(),
-            own: call.own,
             deadline: now().plus_ms(INTENT_DEADLINE_MS),
         }))
     }
@@ -122,7 +123,7 @@ impl Inner {
     /// is safe.
     async fn accept(self: &Rc<Self>, intent: Intent, kind: &'static str, instance: &str) -> Result<Answer, Fault> {
         let op = ShardOp::Recognise { facts: intent.facts.clone() };
-        let asked: Result<Recognised, Fault> = self.ask_shard(&intent, &op).await;
+        let asked: Result<Recognised, Fault> = self.ask_shard(intent.campaign, &op).await;
         if matches!(asked, Ok(Recognised { recognised: false })) {
             self.store().add_attempt(kind, now())?;
             return Answer::refusal(&Refusal::CodeNotRecognised, instance);
@@ -229,12 +230,17 @@ impl Inner {
         let inner = Rc::clone(self);
         self.state.wait_until(async move {
             let (ended, settlement) = inner.run(&intent).await;
+            let decided = matches!(ended, Ended::Recorded);
             let run = inner.drive.runs.borrow_mut().remove(&rid);
             for waiter in run.into_iter().flat_map(|run| run.waiters) {
                 // A waiter that is gone loses nothing: the record is there.
                 let _ = waiter.send(ended.clone());
             }
+            if decided {
+                inner.start_tries(&rid);
+            }
             inner.settle(&intent, settlement).await;
+            inner.report().await;
         });
         receiver
     }
@@ -250,7 +256,7 @@ impl Inner {
         for _ in 0..LATE_MAX {
             intent.deadline = now().plus_ms(INTENT_DEADLINE_MS);
             let op = ShardOp::Prepare { intent: intent.clone() };
-            let answer: PrepareReply = match self.ask_shard(&intent, &op).await {
+            let answer: PrepareReply = match self.ask_shard(intent.campaign, &op).await {
                 Ok(answer) => answer,
                 Err(fault) => return (self.fail(&intent, &fault, UNREACHED), Settlement::None),
             };
@@ -280,30 +286,27 @@ impl Inner {
         let config = self.config()?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
+        let who = self.who()?;
         let at = now();
         let (ended, settlement, events) = self.storage.transaction(|| {
             let store = self.store();
-            let known = store.known(&intent.rid)?;
-            let wallet = store.wallet()?;
-            let granted = matches!(known, Known::Decided(_))
-                && store.redemption(&intent.rid)?.is_some_and(|redemption| redemption.refusal.is_none());
-            let view = MemberView {
-                known,
-                granted,
-                member_uses: store.campaign_uses(intent.campaign)?,
-                wallet: &wallet,
-                next_ledger_row: store.next_ledger_row()?,
-                opened_at: store.opened(&intent.rid)?.map(|open| open.opened_at),
-            };
+            let wallet = store.wallet(at)?;
+            let view = self.view(&store, intent, &who, &wallet)?;
             let Ok(step) = decide(&view, intent, answer, &names, at) else {
                 // As with a failure: nothing is durable, so nothing is told.
                 return Ok((Some(Ended::Overflow), Settlement::None, vec![]));
             };
             Ok(match step {
                 DecideStep::Commit(decision) => {
-                    let events = store.apply(intent, &decision, at)?;
+                    let settled = (decision.settlement == Settlement::Settle).then_some(Settled {
+                        campaign: intent.campaign,
+                        shard: 0,
+                        rid: intent.rid,
+                        fp: intent.fp,
+                    });
+                    let events = store.apply(intent, &decision, who.told(settled), at)?;
                     due::done(&self.storage, &open_item(&intent.rid))?;
-                    let ended = match (&decision.redemption, &decision.refusal) {
+                    let ended = match (&decision.changes.redemption, &decision.refusal) {
                         (None, Some(refusal)) => Ended::Refused(refusal.clone()),
                         (_, _) => Ended::Recorded,
                     };
@@ -316,6 +319,26 @@ impl Inner {
         })?;
         self.publish(&events);
         Ok((ended, settlement))
+    }
+
+    /// What a decision about this intent reads.
+    pub(crate) fn view<'a>(
+        &self,
+        store: &MemberStore<'_>,
+        intent: &Intent,
+        who: &'a Who,
+        wallet: &'a Wallet,
+    ) -> Result<MemberView<'a>, Fault> {
+        Ok(MemberView {
+            known: store.known(&intent.rid)?,
+            consumed: store.consumed(&intent.rid)?,
+            member_uses: store.campaign_uses(intent.campaign)?,
+            wallet,
+            next_ledger_row: store.next_ledger_row()?,
+            opened_at: store.opened(&intent.rid)?.map(|open| open.opened_at),
+            member_id: &who.member_id,
+            pid: &who.pid,
+        })
     }
 
     /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.
@@ -333,13 +356,14 @@ impl Inner {
         let config = self.config()?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
+        let who = self.who()?;
         let at = now();
         let next = at.plus_ms(backoff_ms(tries, random_u32()));
         let events = self.storage.transaction(|| {
             let created_at = self.store().opened(&intent.rid)?.map_or(at, |open| open.opened_at);
             let redemption = open(intent, tries.max(1), last_error, Some(next), &names, created_at, at);
             due::plan(&self.storage, &open_item(&intent.rid), next)?;
-            self.store().open(intent, &redemption, tries)
+            self.store().open(intent, &redemption, tries, who.told(None))
         })?;
         self.publish(&events);
         Ok(())
@@ -364,35 +388,41 @@ impl Inner {
     /// Step 7: a participant asks. What this Member has never heard of is decided here and now, by the promise.
     pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
         let known = self.store().known(&intent.rid)?;
-        let granted = self.store().redemption(&intent.rid)?.is_some_and(|r| r.refusal.is_none());
+        let consumed = self.store().consumed(&intent.rid)?;
         let running = self.drive.runs.borrow().contains_key(&intent.rid);
-        if let Ok(fate) = inquire(known, granted, running, &intent.fp) {
+        if let Ok(fate) = inquire(known, consumed, running, &intent.fp) {
             return Ok(fate);
         }
         let (_, settlement) = self.conclude(intent, &PrepareAnswer::Prepared(prepared.clone()))?;
+        self.start_tries(&intent.rid);
+        self.start_report();
         Ok(match settlement {
             Settlement::Settle => Fate::Committed,
             Settlement::Abort | Settlement::None => Fate::Aborted,
         })
     }
 
-    /// Step 6: tells the participant. When the message is lost, its alarm asks.
-    async fn settle(&self, intent: &Intent, settlement: Settlement) {
+    /// Step 6: what was decided against is given back at once; what was decided for, the Recorder tells in bulk. When a
+    /// message is lost, the participant's alarm asks.
+    pub(crate) async fn settle(&self, intent: &Intent, settlement: Settlement) {
         let fate = match settlement {
-            Settlement::None => return,
-            Settlement::Settle => Fate::Committed,
+            Settlement::None | Settlement::Settle => return,
             Settlement::Abort => Fate::Aborted,
         };
         let op = ShardOp::Settle { rid: intent.rid, fp: intent.fp, fate };
-        let told: Result<serde_json::Value, Fault> = self.ask_shard(intent, &op).await;
+        let told: Result<serde_json::Value, Fault> = self.ask_shard(intent.campaign, &op).await;
         if let Err(fault) = told {
             fault.log("settle_failed");
         }
     }
 
     /// Asks the campaign's shard, with a bound on the wait.
-    async fn ask_shard<T: serde::de::DeserializeOwned>(&self, intent: &Intent, op: &ShardOp) -> Result<T, Fault> {
-        let campaign = campaign_name(self.merchant()?.as_str(), intent.campaign);
+    pub(crate) async fn ask_shard<T: serde::de::DeserializeOwned>(
+        &self,
+        campaign: u16,
+        op: &ShardOp,
+    ) -> Result<T, Fault> {
+        let campaign = campaign_name(self.merchant()?.as_str(), campaign);
         let objects = Objects(&self.env);
         let asking = pin!(objects.shard(&campaign, 0, op));
         match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
@@ -451,6 +481,6 @@ impl Drop for Turn {
     }
 }
 
-fn open_item(rid: &Rid) -> String {
+pub(crate) fn open_item(rid: &Rid) -> String {
     format!("{OPEN_ITEM}:{}", rid.to_hex())
 }

@@ -83,8 +83,8 @@ impl Inner {
             return Ok(Backlog::Reset(Box::new(FeedReset {
                 reset: true,
                 since: last,
-                wallet: store.wallet()?,
-                rewards: store.rewards(PAGE_ROWS_DEFAULT)?,
+                wallet: store.wallet(now())?,
+                rewards: store.rewards(None, None, PAGE_ROWS_DEFAULT)?.into_iter().map(|(_, reward)| reward).collect(),
                 redemptions: store.latest(PAGE_ROWS_DEFAULT)?,
             })));
         }

@@ -1,18 +1,44 @@
 //! SQL of a Member: redemptions, wallet, ledger, rewards, feed, attempts.
 
+use crate::audit_log;
 use crate::due;
+use crate::once;
 use crate::platform::{Fault, SyncStorage};
+use crate::reward_store::{self, Told};
 use crate::sql::{Row, first, query, run};
+use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DAY_MS, EVENTS_KEPT, EVENTS_KEPT_MS};
 use counterfoil_core::protocol::Intent;
 use counterfoil_core::protocol::member::{Attempts, Decision, Known};
+use counterfoil_core::protocol::report::Record;
+use counterfoil_core::reward::Changes;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::Attributes;
-use counterfoil_core::wire::{Credit, Event, LedgerRow, Redemption, Reward, Wallet};
+use counterfoil_core::wallet::booster;
+use counterfoil_core::wire::{Credit, Event, LedgerRow, ProfileBody, Redemption, Wallet};
 use serde_json::Value as Json;
 
 pub(crate) struct MemberStore<'a>(pub(crate) &'a SyncStorage);
+
+/// A redemption's row beside its document.
+struct Put<'a> {
+    rid: &'a Rid,
+    fp: &'a Fingerprint,
+    /// 0 where it came through no code.
+    campaign: u16,
+    seq: u32,
+    decided: bool,
+    /// The use belongs to it.
+    consumed: bool,
+}
+
+impl<'a> Put<'a> {
+    const fn of(intent: &'a Intent, decided: bool, consumed: bool) -> Self {
+        let Intent { rid, fp, campaign, facts, .. } = intent;
+        Self { rid, fp, campaign: *campaign, seq: facts.seq, decided, consumed }
+    }
+}
 
 /// An accepted redemption that is not decided yet.
 pub(crate) struct Open {
@@ -21,7 +47,7 @@ pub(crate) struct Open {
     pub(crate) tries: u32,
 }
 
-fn blob<'a>(rid: &'a Rid) -> crate::sql::Value<'a> {
+pub(crate) fn blob<'a>(rid: &'a Rid) -> crate::sql::Value<'a> {
     rid.as_bytes().as_slice().into()
 }
 
@@ -36,7 +62,8 @@ impl MemberStore<'_> {
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS redemptions (
                 n INTEGER PRIMARY KEY, rid BLOB NOT NULL UNIQUE, fp BLOB NOT NULL, decided INTEGER NOT NULL CHECK (decided IN (0, 1)),
-                status TEXT NOT NULL, campaign INTEGER NOT NULL, created_at INTEGER NOT NULL, doc TEXT NOT NULL
+                status TEXT NOT NULL, campaign INTEGER NOT NULL, created_at INTEGER NOT NULL, doc TEXT NOT NULL,
+                seq INTEGER NOT NULL DEFAULT 0, consumed INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1))
             ) STRICT",
             "CREATE TABLE IF NOT EXISTS open (
                 rid BLOB PRIMARY KEY, intent TEXT NOT NULL, opened_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0
@@ -51,14 +78,18 @@ impl MemberStore<'_> {
             ) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS ledger (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT",
-            "CREATE TABLE IF NOT EXISTS rewards (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT",
             "CREATE TABLE IF NOT EXISTS events (
                 seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
             ) STRICT",
-        ] {
+        ]
+        .into_iter()
+        .chain([once::SCHEMA])
+        .chain(audit_log::SCHEMA)
+        .chain(reward_store::SCHEMA)
+        {
             run(self.0, statement, &[])?;
         }
-        Ok(())
+        run(self.0, &reward_store::moves_trigger(), &[]).map(drop)
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -82,7 +113,20 @@ impl MemberStore<'_> {
             persona: token.persona.clone().or_else(|| stored.persona.clone()),
             tags: token.tags.clone().or_else(|| stored.tags.clone()),
         };
-        if fresh == stored { Ok(()) } else { self.set_meta("attributes", &serde_json::to_string(&fresh)?) }
+        if fresh == stored { Ok(()) } else { self.set_attributes(&fresh) }
+    }
+
+    pub(crate) fn set_attributes(&self, attributes: &Attributes) -> Result<(), Fault> {
+        self.set_meta("attributes", &serde_json::to_string(attributes)?)
+    }
+
+    /// What administrators set, beside the attributes.
+    pub(crate) fn profile(&self) -> Result<ProfileBody, Fault> {
+        Ok(self.meta("profile")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+    }
+
+    pub(crate) fn set_profile(&self, profile: &ProfileBody) -> Result<(), Fault> {
+        self.set_meta("profile", &serde_json::to_string(profile)?)
     }
 
     pub(crate) fn known(&self, rid: &Rid) -> Result<Known, Fault> {
@@ -103,7 +147,8 @@ impl MemberStore<'_> {
         let statement = "SELECT count(*), min(at) FROM (
             SELECT at FROM attempts WHERE kind = ? AND at > ? ORDER BY at DESC LIMIT ?)";
         let row = first(self.0, statement, &[kind.into(), since.0.into(), allowed.into()])?;
-        let has_grant = run(self.0, "SELECT 1 FROM redemptions WHERE status = 'granted' LIMIT 1", &[])?;
+        let granted = "SELECT 1 FROM redemptions WHERE consumed = 1 AND campaign > 0 LIMIT 1";
+        let has_grant = run(self.0, granted, &[])?;
         Ok(Attempts {
             in_window: row.as_ref().map_or(0, |row| row.number(0)),
             earliest: row.filter(|row| !row.is_null(1)).map(|row| Instant(row.integer(1))),
@@ -122,7 +167,8 @@ impl MemberStore<'_> {
         Ok(first(self.0, statement, &[u32::from(campaign).into()])?.map_or(0, |row| row.count(0)))
     }
 
-    pub(crate) fn wallet(&self) -> Result<Wallet, Fault> {
+    /// What the member has at `now`, with the boosters that run.
+    pub(crate) fn wallet(&self, now: Instant) -> Result<Wallet, Fault> {
         let mut wallet = Wallet::default();
         for row in query(self.0, "SELECT asset, currency, amount FROM balances ORDER BY asset, currency", &[])? {
             let amount = row.count(2);
@@ -135,23 +181,35 @@ impl MemberStore<'_> {
         }
         let features = query(self.0, "SELECT key FROM features ORDER BY key", &[])?;
         wallet.features = features.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+        wallet.boosters = self.running()?.iter().filter_map(|record| booster(&record.reward)).collect();
+        wallet.boosters.retain(|booster| booster.runs_until > now);
+        wallet.boosters.sort_by_key(|booster| booster.runs_until);
         Ok(wallet)
     }
 
-    fn set_wallet(&self, before: &Wallet, after: &Wallet) -> Result<(), Fault> {
+    pub(crate) fn set_wallet(&self, before: &Wallet, after: &Wallet) -> Result<(), Fault> {
         let set = |asset: &str, currency: &str, amount: u64| {
             let statement = "INSERT INTO balances VALUES (?, ?, ?)
                 ON CONFLICT (asset, currency) DO UPDATE SET amount = excluded.amount";
             run(self.0, statement, &[asset.into(), currency.into(), amount.into()]).map(drop)
         };
-        if after.points != before.points {
-            set("points", "", after.points)?;
+        for (asset, now, then) in [
+            ("points", after.points, before.points),
+            ("xp", after.xp, before.xp),
+            ("tokens", after.tokens, before.tokens),
+        ] {
+            if now != then {
+                set(asset, "", now)?;
+            }
         }
         for credit in after.credit.iter().filter(|credit| !before.credit.contains(credit)) {
             set("credit", &credit.currency, credit.amount_minor)?;
         }
         for feature in after.features.iter().filter(|feature| !before.features.contains(feature)) {
             run(self.0, "INSERT INTO features VALUES (?) ON CONFLICT DO NOTHING", &[feature.into()])?;
+        }
+        for feature in before.features.iter().filter(|feature| !after.features.contains(feature)) {
+            run(self.0, "DELETE FROM features WHERE key = ?", &[feature.into()])?;
         }
         Ok(())
     }
@@ -161,21 +219,24 @@ impl MemberStore<'_> {
     }
 
     /// Writes a redemption; a decided one is never overwritten. Answers whether it was written.
-    fn put_redemption(&self, intent: &Intent, redemption: &Redemption, decided: bool) -> Result<bool, Fault> {
+    fn put_redemption(&self, put: &Put<'_>, redemption: &Redemption) -> Result<bool, Fault> {
         let doc = serde_json::to_string(redemption)?;
         run(
             self.0,
-            "INSERT INTO redemptions (rid, fp, decided, status, campaign, created_at, doc) VALUES (?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (rid) DO UPDATE SET decided = excluded.decided, status = excluded.status, doc = excluded.doc
-             WHERE decided = 0 AND fp = excluded.fp RETURNING n",
+            "INSERT INTO redemptions (rid, fp, decided, status, campaign, created_at, doc, seq, consumed)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (rid) DO UPDATE SET decided = excluded.decided, status = excluded.status, doc = excluded.doc,
+             consumed = excluded.consumed WHERE decided = 0 AND fp = excluded.fp RETURNING n",
             &[
-                blob(&intent.rid),
-                intent.fp.as_bytes().as_slice().into(),
-                u32::from(decided).into(),
+                blob(put.rid),
+                put.fp.as_bytes().as_slice().into(),
+                u32::from(put.decided).into(),
                 redemption.status.name().into(),
-                u32::from(intent.campaign).into(),
+                u32::from(put.campaign).into(),
                 redemption.created_at.0.into(),
                 (&doc).into(),
+                put.seq.into(),
+                u32::from(put.consumed).into(),
             ],
         )
     }
@@ -187,23 +248,44 @@ impl MemberStore<'_> {
     }
 
     /// Keeps an accepted redemption: the row that drives it, its record, its event. Run inside a transaction.
-    pub(crate) fn open(&self, intent: &Intent, redemption: &Redemption, tries: u32) -> Result<Vec<Event>, Fault> {
+    pub(crate) fn open(
+        &self,
+        intent: &Intent,
+        redemption: &Redemption,
+        tries: u32,
+        told: Told<'_>,
+    ) -> Result<Vec<Event>, Fault> {
         let text = serde_json::to_string(intent)?;
         let statement = "INSERT INTO open VALUES (?, ?, ?, ?)
             ON CONFLICT (rid) DO UPDATE SET intent = excluded.intent, tries = excluded.tries";
         let opened_at = redemption.created_at.0;
         run(self.0, statement, &[blob(&intent.rid), (&text).into(), opened_at.into(), tries.into()])?;
-        if !self.put_redemption(intent, redemption, false)? {
+        if !self.put_redemption(&Put::of(intent, false, false), redemption)? {
             return Err(Fault::new("a decided redemption cannot be opened"));
         }
+        let at = redemption.updated_at;
+        // Operators see what waits; each further try is no news to them.
+        if tries <= 1 {
+            let draft = Draft::new("system", format!("redemption.{}", redemption.status.name()))
+                .subject(redemption.redemption_id.clone());
+            let record = Record { redemption: redemption.clone(), pid: told.pid.to_owned(), tester: told.tester };
+            audit_log::append(self.0, told.object, &draft, Some(record), vec![], None, at)?;
+        }
         let event = serde_json::to_value(redemption)?;
-        self.add_events(&[("redemption.updated", event)], redemption.updated_at)
+        self.add_events(&[("redemption.updated", event)], at)
     }
 
     /// Writes everything a decision says. Run inside a transaction.
-    pub(crate) fn apply(&self, intent: &Intent, decision: &Decision, now: Instant) -> Result<Vec<Event>, Fault> {
-        if let Some(redemption) = &decision.redemption
-            && !self.put_redemption(intent, redemption, true)?
+    pub(crate) fn apply(
+        &self,
+        intent: &Intent,
+        decision: &Decision,
+        told: Told<'_>,
+        now: Instant,
+    ) -> Result<Vec<Event>, Fault> {
+        let consumed = decision.member_uses.is_some();
+        if let Some(redemption) = &decision.changes.redemption
+            && !self.put_redemption(&Put::of(intent, true, consumed), redemption)?
         {
             return Err(Fault::new("a redemption was decided twice"));
         }
@@ -211,27 +293,36 @@ impl MemberStore<'_> {
         if decision.attempt {
             self.add_attempt("code", now)?;
         }
-        if let Some(wallet) = &decision.wallet {
-            self.set_wallet(&self.wallet()?, wallet)?;
-        }
         if let Some(uses) = decision.member_uses {
             let statement = "INSERT INTO campaign_uses VALUES (?, ?)
                 ON CONFLICT (campaign) DO UPDATE SET uses = excluded.uses";
             run(self.0, statement, &[u32::from(intent.campaign).into(), uses.into()])?;
         }
-        for row in &decision.ledger {
-            let doc = serde_json::to_string(row)?;
-            let statement = "INSERT INTO ledger (id, doc) VALUES (?, ?)";
-            run(self.0, statement, &[(&row.ledger_id).into(), (&doc).into()])?;
+        if decision.changes.give_back {
+            self.add_undo(&intent.rid, u32::from(intent.campaign), intent.facts.seq, now)?;
         }
-        for reward in &decision.rewards {
-            let doc = serde_json::to_string(reward)?;
-            run(self.0, "INSERT INTO rewards (id, doc) VALUES (?, ?)", &[(&reward.id).into(), (&doc).into()])?;
-        }
-        self.add_events(&decision.events, now)
+        self.write_effects(&intent.rid, &decision.changes, told, now)
     }
 
-    fn add_events(&self, events: &[(&'static str, Json)], now: Instant) -> Result<Vec<Event>, Fault> {
+    /// Writes a gift, which no participant has a say in. Run inside a transaction.
+    pub(crate) fn apply_gift(
+        &self,
+        rid: &Rid,
+        fp: &Fingerprint,
+        changes: &Changes,
+        told: Told<'_>,
+        now: Instant,
+    ) -> Result<Vec<Event>, Fault> {
+        let put = Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true };
+        if let Some(redemption) = &changes.redemption
+            && !self.put_redemption(&put, redemption)?
+        {
+            return Err(Fault::new("a gift was given twice"));
+        }
+        self.write_effects(rid, changes, told, now)
+    }
+
+    pub(crate) fn add_events(&self, events: &[(&'static str, Json)], now: Instant) -> Result<Vec<Event>, Fault> {
         let mut seq = self.last_event()?;
         let mut added = Vec::with_capacity(events.len());
         for (kind, data) in events {
@@ -298,10 +389,5 @@ impl MemberStore<'_> {
         let statement = "SELECT n, doc FROM ledger WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
         let rows = query(self.0, statement, &[before.into(), limit.into()])?;
         rows.iter().map(|row| Ok((row.count(0), row.json(1)?))).collect()
-    }
-
-    pub(crate) fn rewards(&self, limit: u32) -> Result<Vec<Reward>, Fault> {
-        let rows = query(self.0, "SELECT doc FROM rewards ORDER BY n DESC LIMIT ?", &[limit.into()])?;
-        rows.iter().map(|row| row.json(0)).collect()
     }
 }

@@ -2,23 +2,32 @@
 //! environment's root check values.
 
 use crate::answer::{Answer, finish, finish_alarm};
+use crate::audit_log::{self, AuditLog, REPORT_ITEM};
 use crate::calls::{
-    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Once, PageQuery, RootsAnswer, campaign_name, read_call,
+    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Months, Objects, Once, PageQuery, RootsAnswer, campaign_name,
+    read_call,
 };
 use crate::config::Config;
 use crate::due;
+use crate::endpoint_calls::EndpointOp;
+use crate::endpoints::{self, Endpoints};
+use crate::endpoints_store::{self, Store, WAKE_ITEM};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
+use crate::recorder_calls::{RecorderOp, recorder_name};
 use crate::sql::{first, query, run};
+use counterfoil_core::audit::Draft;
 use counterfoil_core::code::Profile;
 use counterfoil_core::hex;
 use counterfoil_core::keys::EPOCH_MAX;
 use counterfoil_core::protocol::backoff_ms;
+use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::wire::{
     InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
 use counterfoil_core::words::beginning_offends;
 use futures_util::future::{Either, select};
+use serde_json::json;
 use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;
@@ -36,7 +45,14 @@ const PUSH_ITEM: &str = "push";
 const PUSH_TRIES: u32 = 6;
 /// Longest wait for a campaign.
 const CAMPAIGN_WAIT: Duration = Duration::from_secs(8);
+/// Longest wait for a Recorder, which would find out by itself within seconds.
+const RECORDER_WAIT: Duration = Duration::from_secs(2);
+/// Name of this object's audit chain.
+pub(crate) const CHAIN: &str = "merchant";
 const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
+
+/// An answer, or why there is none; a fault is a failure to decide.
+type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 
 /// See the module.
 #[durable_object(alarm)]
@@ -44,11 +60,15 @@ pub struct Merchant {
     env: Env,
     storage: SyncStorage,
     name: RefCell<Option<String>>,
+    endpoints: Endpoints,
+    audit: AuditLog,
 }
 
 impl DurableObject for Merchant {
     fn new(state: State, env: Env) -> Self {
-        let merchant = Self { env, storage: SyncStorage::of(&state), name: RefCell::new(None) };
+        let storage = SyncStorage::of(&state);
+        let (endpoints, audit) = (Endpoints::default(), AuditLog::default());
+        let merchant = Self { env, storage, name: RefCell::new(None), endpoints, audit };
         if let Err(fault) = merchant.create() {
             fault.log("merchant_failed");
         }
@@ -85,7 +105,12 @@ impl Merchant {
             "CREATE TABLE IF NOT EXISTS bindings (
                 reward_id TEXT NOT NULL, campaign INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (reward_id, campaign)
             ) STRICT, WITHOUT ROWID",
+            // Months that have a Recorder.
+            "CREATE TABLE IF NOT EXISTS months (month TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         ] {
+            run(&self.storage, statement, &[])?;
+        }
+        for statement in endpoints_store::SCHEMA.into_iter().chain(audit_log::SCHEMA) {
             run(&self.storage, statement, &[])?;
         }
         let name = first(&self.storage, "SELECT value FROM meta WHERE key = 'name'", &[])?;
@@ -99,15 +124,30 @@ impl Merchant {
             *self.name.borrow_mut() = Some(name.to_owned());
         }
         due::heal(&self.storage)?;
+        let answer = self.act(op).await;
+        audit_log::hurry(&self.storage)?;
+        answer
+    }
+
+    fn name(&self) -> Result<String, Fault> {
+        self.name.borrow().clone().ok_or_else(|| Fault::new("a merchant without a name"))
+    }
+
+    async fn act(&self, op: MerchantOp) -> Result<Answer, Fault> {
         match op {
             MerchantOp::CheckRoots { values } => self.storage.transaction(|| self.check_roots(&values)),
-            MerchantOp::Define { new, once } => self.storage.transaction(|| self.define(new, once.as_ref())),
+            MerchantOp::Define { new, by, once } => {
+                let reward_id = new.reward_id.clone();
+                self.decide(&by, reward_id, INSTANCE_DEFINITIONS, || self.define(new, &by, once.as_ref()))
+            }
             MerchantOp::Definition { reward_id } => match self.definition(&reward_id)? {
                 Some(definition) => Ok(Answer::json(200, &definition)?.header("ETag", etag(&definition))),
                 None => Answer::error(&ProtocolError::NotFound, INSTANCE_DEFINITION),
             },
-            MerchantOp::PatchDefinition { reward_id, if_match, patch } => {
-                let answer = self.storage.transaction(|| self.patch_definition(&reward_id, if_match, &patch))?;
+            MerchantOp::PatchDefinition { reward_id, if_match, patch, by } => {
+                let answer = self.decide(&by, Some(reward_id.clone()), INSTANCE_DEFINITION, || {
+                    self.patch_definition(&reward_id, if_match, &patch, &by)
+                })?;
                 self.push().await?;
                 Ok(answer)
             }
@@ -119,11 +159,64 @@ impl Merchant {
                 Answer::json(200, &definition)
             }),
             MerchantOp::Definitions(page) => self.definitions(&page),
-            MerchantOp::Enrol { definition, once } => {
-                self.storage.transaction(|| self.enrol(definition, once.as_ref()))
+            MerchantOp::Enrol { definition, by, once } => {
+                let campaign = definition.campaign.map(|number| number.to_string());
+                self.decide(&by, campaign, INSTANCE_CAMPAIGNS, || self.enrol(definition, once.as_ref()))
             }
             MerchantOp::Enrolled(page) => self.enrolled(&page),
+            MerchantOp::Endpoint(op) => {
+                let subscriptions = matches!(op, EndpointOp::Create { .. } | EndpointOp::Delete { .. });
+                let answer = self.endpoints.answer(&self.storage, op)?;
+                if subscriptions {
+                    self.tell_recorder().await?;
+                }
+                Ok(answer)
+            }
+            MerchantOp::RecorderBorn { month } => {
+                run(&self.storage, "INSERT INTO months VALUES (?) ON CONFLICT DO NOTHING", &[(&month).into()])?;
+                Ok(Answer::empty(204))
+            }
+            MerchantOp::Months => {
+                let rows = query(&self.storage, "SELECT month FROM months ORDER BY month DESC", &[])?;
+                let months = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+                Answer::json(200, &Months { months })
+            }
         }
+    }
+
+    /// Runs an administrator's command in one transaction. A refused one leaves an audit entry, unless it was about
+    /// nothing that there is.
+    fn decide(
+        &self,
+        by: &str,
+        subject: Option<String>,
+        instance: &'static str,
+        command: impl FnOnce() -> Decided,
+    ) -> Result<Answer, Fault> {
+        self.storage.transaction(|| match command()? {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                if error != ProtocolError::NotFound {
+                    self.note(&audit_log::refused(by, subject, instance, &error))?;
+                }
+                Answer::error(&error, instance)
+            }
+        })
+    }
+
+    fn note(&self, draft: &Draft) -> Result<(), Fault> {
+        audit_log::append(&self.storage, CHAIN, draft, None, vec![], None, now())
+    }
+
+    /// Who subscribes to what has changed: an event that is reported from now on must find its endpoint.
+    async fn tell_recorder(&self) -> Result<(), Fault> {
+        let (objects, name) = (Objects(&self.env), recorder_name(&self.name()?, &month_of(now())));
+        let telling = pin!(objects.recorder::<serde_json::Value>(&name, &RecorderOp::Subscribed));
+        if let Either::Left((Err(fault), _)) = select(telling, pin!(Delay::from(RECORDER_WAIT))).await {
+            // It asks again within seconds.
+            fault.log("recorder_untold");
+        }
+        Ok(())
     }
 
     /// First use stores a root's check value; later uses must show the same.
@@ -147,19 +240,22 @@ impl Merchant {
         row.map(|row| row.json(0)).transpose()
     }
 
-    fn define(&self, new: NewRewardDefinition, once: Option<&Once>) -> Result<Answer, Fault> {
+    fn define(&self, new: NewRewardDefinition, by: &str, once: Option<&Once>) -> Decided {
         match once::seen(&self.storage, once, now())? {
             Seen::Same(reward_id) => {
                 let definition = self.definition(&reward_id)?.ok_or_else(|| Fault::new("a definition is missing"))?;
-                return Ok(Self::defined(&definition)?.header("Idempotent-Replayed", "true"));
+                return Ok(Ok(Self::defined(&definition)?.header("Idempotent-Replayed", "true")));
             }
-            Seen::Other => return Answer::error(&ProtocolError::IdempotencyKeyReused, INSTANCE_DEFINITIONS),
+            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
             Seen::New => {}
         }
         let definition = match new.define(&format!("reward-{}", hex::encode(&random::<6>()))) {
             Ok(definition) => definition,
-            Err(invalid) => return Answer::invalid(invalid, INSTANCE_DEFINITIONS),
+            Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
+        if let Some(invalid) = self.unknown_endpoint(&definition)? {
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
+        }
         let doc = serde_json::to_string(&definition)?;
         let inserted = run(
             &self.storage,
@@ -168,10 +264,19 @@ impl Merchant {
         )?;
         if !inserted {
             let what = format!("A reward definition {}", definition.reward_id);
-            return Answer::error(&ProtocolError::AlreadyExists { what }, INSTANCE_DEFINITIONS);
+            return Ok(Err(ProtocolError::AlreadyExists { what }));
         }
         once::keep(&self.storage, once, &definition.reward_id, now())?;
-        Self::defined(&definition)
+        let draft = Draft::new(by, "definition.created").subject(&definition.reward_id);
+        self.note(&draft.data(serde_json::to_value(&definition)?))?;
+        Self::defined(&definition).map(Ok)
+    }
+
+    /// A definition may name only an endpoint that there is: rewards of it could never be given.
+    fn unknown_endpoint(&self, definition: &RewardDefinition) -> Result<Option<InvalidRequest>, Fault> {
+        let Some(endpoint_id) = definition.mechanic.endpoint() else { return Ok(None) };
+        let known = Store(&self.storage).endpoint(endpoint_id)?.is_some();
+        Ok((!known).then(|| InvalidRequest::one("mechanic.endpoint_id", "no such webhook endpoint")))
     }
 
     fn defined(definition: &RewardDefinition) -> Result<Answer, Fault> {
@@ -180,25 +285,22 @@ impl Merchant {
     }
 
     /// A new version counts for every redemption after the campaigns that give it have been told.
-    fn patch_definition(
-        &self,
-        reward_id: &str,
-        if_match: Option<u32>,
-        patch: &serde_json::Value,
-    ) -> Result<Answer, Fault> {
-        let refuse = |error: &ProtocolError| Answer::error(error, INSTANCE_DEFINITION);
-        let Some(definition) = self.definition(reward_id)? else { return refuse(&ProtocolError::NotFound) };
-        let Some(if_match) = if_match else { return refuse(&ProtocolError::PreconditionRequired) };
+    fn patch_definition(&self, reward_id: &str, if_match: Option<u32>, patch: &serde_json::Value, by: &str) -> Decided {
+        let Some(definition) = self.definition(reward_id)? else { return Ok(Err(ProtocolError::NotFound)) };
+        let Some(if_match) = if_match else { return Ok(Err(ProtocolError::PreconditionRequired)) };
         if if_match != definition.version {
-            return refuse(&ProtocolError::VersionMismatch);
+            return Ok(Err(ProtocolError::VersionMismatch));
         }
         let mut merged = serde_json::to_value(definition.editable())?;
         merge_patch(&mut merged, patch);
         let revised = parse(&serde_json::to_vec(&merged)?).and_then(|body| definition.revise(body));
         let mut revised = match revised {
             Ok(revised) => revised,
-            Err(invalid) => return Answer::invalid(invalid, INSTANCE_DEFINITION),
+            Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
+        if let Some(invalid) = self.unknown_endpoint(&revised)? {
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
+        }
         revised.version = definition.version;
         if revised != definition {
             revised.version += 1;
@@ -206,8 +308,10 @@ impl Merchant {
             let statement = "UPDATE definitions SET version = ?2, doc = ?3 WHERE reward_id = ?1";
             run(&self.storage, statement, &[reward_id.into(), revised.version.into(), (&doc).into()])?;
             due::plan(&self.storage, PUSH_ITEM, now())?;
+            let data = json!({ "version": revised.version, "patch": patch });
+            self.note(&Draft::new(by, "definition.changed").subject(reward_id).data(data))?;
         }
-        Ok(Answer::json(200, &revised)?.header("ETag", etag(&revised)))
+        Ok(Ok(Answer::json(200, &revised)?.header("ETag", etag(&revised))))
     }
 
     fn bind(&self, campaign: u16, definition: &RewardDefinition) -> Result<(), Fault> {
@@ -221,7 +325,7 @@ impl Merchant {
     async fn push(&self) -> Result<(), Fault> {
         let behind = "SELECT b.campaign, d.doc FROM bindings b JOIN definitions d ON d.reward_id = b.reward_id
             WHERE b.version < d.version LIMIT 100";
-        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a merchant without a name"))?;
+        let name = self.name()?;
         let mut failed = false;
         for row in query(&self.storage, behind, &[])? {
             let campaign = u16::try_from(row.number(0)).unwrap_or_default();
@@ -246,6 +350,10 @@ impl Merchant {
         for item in due::take(&self.storage)? {
             if item == PUSH_ITEM {
                 self.push().await?;
+            } else if item == WAKE_ITEM {
+                endpoints::wake(&self.storage, &self.env, &self.name()?).await?;
+            } else if item == REPORT_ITEM {
+                self.audit.ring(&self.storage, &self.env, &self.name()?, CHAIN).await?;
             } else {
                 due::done(&self.storage, &item)?;
             }
@@ -262,28 +370,28 @@ impl Merchant {
     }
 
     /// Checks a campaign and gives it its number: the given one, or a random free one.
-    fn enrol(&self, mut definition: NewCampaign, once: Option<&Once>) -> Result<Answer, Fault> {
+    fn enrol(&self, mut definition: NewCampaign, once: Option<&Once>) -> Decided {
         let reward = self.definition(&definition.reward_id)?;
         let replayed = match once::seen(&self.storage, once, now())? {
             Seen::Same(campaign) => {
                 definition.campaign = campaign.parse().ok();
                 true
             }
-            Seen::Other => return Answer::error(&ProtocolError::IdempotencyKeyReused, INSTANCE_CAMPAIGNS),
+            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
             Seen::New => false,
         };
         let zone = IanaZone::named(&definition.time_zone);
         if let Err(invalid) = definition.validate(reward.as_ref().map(|reward| reward.kind), zone.as_ref()) {
-            return Answer::invalid(invalid, INSTANCE_CAMPAIGNS);
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
         let Some(reward) = reward else {
             let invalid = InvalidRequest::one("reward_id", "no such reward definition");
-            return Answer::invalid(invalid, INSTANCE_CAMPAIGNS);
+            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         };
         let epoch = Config::of(&self.env)?.minting_epoch().unwrap_or_default();
         if definition.campaign.is_some_and(|number| beginning_offends(definition.profile, epoch, number)) {
             let reason = "every code of this number would spell an offensive word; choose another";
-            return Answer::invalid(InvalidRequest::one("campaign", reason), INSTANCE_CAMPAIGNS);
+            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("campaign", reason))));
         }
         if !replayed {
             let number = match definition.campaign {
@@ -295,13 +403,13 @@ impl Merchant {
                     || "Every campaign number of this profile".to_owned(),
                     |number| format!("A campaign {number}"),
                 );
-                return Answer::error(&ProtocolError::AlreadyExists { what }, INSTANCE_CAMPAIGNS);
+                return Ok(Err(ProtocolError::AlreadyExists { what }));
             };
             definition.campaign = Some(number);
             self.bind(number, &reward)?;
             once::keep(&self.storage, once, &number.to_string(), now())?;
         }
-        Answer::json(200, &Enrolment { definition, reward, replayed })
+        Answer::json(200, &Enrolment { definition, reward, replayed }).map(Ok)
     }
 
     fn claim(&self, campaign: u16) -> Result<bool, Fault> {

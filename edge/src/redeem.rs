@@ -15,10 +15,12 @@ use serde::Deserialize;
 use worker::Response;
 
 /// Whose data a call is about.
-struct Target {
-    mref: Mref,
+pub(crate) struct Target {
+    pub(crate) mref: Mref,
+    /// The member's own id.
+    pub(crate) member_id: String,
     /// A member's own token refreshes their attributes.
-    own: bool,
+    pub(crate) own: bool,
 }
 
 /// What a text turned out to be.
@@ -31,7 +33,7 @@ enum Submitted {
 
 impl Inbound<'_> {
     /// The member of a call: the caller, or whom a service names.
-    fn target(&self, member_id: Option<&str>, path: &str) -> Result<Target, Stop> {
+    pub(crate) fn target(&self, member_id: Option<&str>, path: &str) -> Result<Target, Stop> {
         self.need(&[Role::Member, Role::Service])?;
         let Principal { merchant, sub, role, .. } = &self.principal;
         let invalid = |reason: &str| stop_invalid(InvalidRequest::one(path, reason), self.instance);
@@ -42,10 +44,20 @@ impl Inbound<'_> {
             (_, Some(_)) => return invalid("only a service acts for another member"),
             (_, None) => sub,
         };
-        Ok(Target { mref: self.config.id_key.mref(merchant, sub), own: *role == Role::Member })
+        let mref = self.config.id_key.mref(merchant, sub);
+        Ok(Target { mref, member_id: sub.to_owned(), own: *role == Role::Member })
     }
 
-    fn target_of_query(&mut self) -> Result<Target, Stop> {
+    /// The member that an administrator's path names.
+    pub(crate) fn target_of_path(&self, member_id: &str) -> Result<Target, Stop> {
+        if !valid_sub(member_id) {
+            return stop(&ProtocolError::NotFound, self.instance);
+        }
+        let mref = self.config.id_key.mref(&self.principal.merchant, member_id);
+        Ok(Target { mref, member_id: member_id.to_owned(), own: false })
+    }
+
+    pub(crate) fn target_of_query(&mut self) -> Result<Target, Stop> {
         let member_id = self.take("member_id")?;
         self.target(member_id.as_deref(), "query member_id")
     }
@@ -61,11 +73,17 @@ impl Inbound<'_> {
 
     fn call(&self, target: &Target, op: MemberOp) -> MemberCall {
         let refresh = target.own.then(|| self.principal.attributes.clone());
-        MemberCall { instance: self.instance.to_owned(), refresh, op }
+        MemberCall { instance: self.instance.to_owned(), member_id: Some(target.member_id.clone()), refresh, op }
     }
 
-    async fn send(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> Result<Response, Stop> {
+    pub(crate) async fn send(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> Result<Response, Stop> {
         Ok(objects.member(&self.principal.merchant, &target.mref, &self.call(target, op)).await?)
+    }
+
+    /// To a Member that an id names: only the Member itself knows who it is.
+    pub(crate) async fn send_to(&self, objects: &Objects<'_>, mref: &Mref, op: MemberOp) -> Result<Response, Stop> {
+        let call = MemberCall { instance: self.instance.to_owned(), member_id: None, refresh: None, op };
+        Ok(objects.member(&self.principal.merchant, mref, &call).await?)
     }
 
     /// Reads a submitted text. A text that would need a correction is refused and never searched.
@@ -150,8 +168,7 @@ pub(crate) async fn redeem(
         method: inbound.method(),
         currency: body.currency,
         order: body.order,
-        actor: inbound.principal.actor(),
-        own: target.own,
+        actor: (!target.own).then(|| inbound.principal.actor()),
         respond_async: inbound.prefers_async()?,
     };
     inbound.send(objects, &target, MemberOp::Redeem(call)).await
@@ -181,6 +198,14 @@ pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> 
 
 /// `GET /v1/redemptions/{id}`.
 pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &str) -> Result<Response, Stop> {
+    if inbound.principal.role >= Role::Staff && inbound.principal.role != Role::Service {
+        // Staff and those above them read any of their merchant's.
+        inbound.need(&[Role::Staff, Role::Manager, Role::Admin])?;
+        return match inbound.config.id_key.read_redemption(&inbound.principal.merchant, id) {
+            Some(rid) => inbound.send_to(objects, &rid.mref(), MemberOp::Redemption { rid }).await,
+            None => stop(&ProtocolError::NotFound, inbound.instance),
+        };
+    }
     let target = inbound.target_of_query()?;
     let rid = inbound.config.id_key.read_redemption(&inbound.principal.merchant, id);
     match rid.filter(|rid| rid.mref() == target.mref) {
@@ -192,6 +217,15 @@ pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &s
 /// `GET /v1/redemptions`.
 pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
+    history_of(inbound, objects, &target).await
+}
+
+/// A member's redemptions.
+pub(crate) async fn history_of(
+    mut inbound: Inbound<'_>,
+    objects: &Objects<'_>,
+    target: &Target,
+) -> Result<Response, Stop> {
     let known = |text: &str| RedemptionStatus::ALL.iter().any(|status| status.name() == text).then(|| text.to_owned());
     let query = HistoryQuery {
         page: inbound.take_page()?,
@@ -200,7 +234,7 @@ pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> 
         from: inbound.take_as("from", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
         to: inbound.take_as("to", "an instant such as 2026-11-21T09:30:00Z", Instant::parse)?,
     };
-    inbound.send(objects, &target, MemberOp::Redemptions(query)).await
+    inbound.send(objects, target, MemberOp::Redemptions(query)).await
 }
 
 /// `GET /v1/wallet`.

@@ -2,13 +2,18 @@
 
 use crate::administer;
 use crate::answer::Answer;
+use crate::callback;
 use crate::calls::{MerchantOp, Objects, RootsAnswer, read_json};
 use crate::config::Config;
+use crate::endpoint_admin;
+use crate::history;
 use crate::inbound::{Inbound, Stop, authenticate, query_of, read_body};
 use crate::merchant::ENVIRONMENT_OBJECT;
 use crate::platform::Fault;
 use crate::redeem;
+use crate::rewards::{self, MemberPart, Recovery, RewardCommand};
 use counterfoil_core::hex;
+use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::wire::{CampaignStatus, ProtocolError};
 use percent_encoding::percent_decode_str;
 use std::cell::Cell;
@@ -30,6 +35,23 @@ enum Route {
     CampaignMove(u16, CampaignStatus),
     Batches(u16),
     Batch(u16, String),
+    Recovery(String, Recovery),
+    Rewards,
+    Reward(String),
+    RewardMove(String, PlayerMove),
+    Member(String, MemberPart),
+    MemberReward(String, String, RewardCommand),
+    Fulfilment(String),
+    Webhooks,
+    Webhook(String),
+    WebhookRotate(String),
+    WebhookTest(String),
+    WebhookDeliveries(String),
+    WebhookResend(String, String),
+    Audit,
+    AuditExport,
+    Stats,
+    Verify,
     Health,
     #[cfg(feature = "dev")]
     DevToken,
@@ -42,6 +64,7 @@ impl Route {
         if segments.contains(&"") {
             return None;
         }
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let campaign = |text: &str| {
             let canonical = !text.starts_with(['0', '+']);
             text.parse::<u16>().ok().filter(|_| canonical)
@@ -49,10 +72,38 @@ impl Route {
         Some(match segments.as_slice() {
             ["v1", "redemptions"] => Self::Redemptions,
             ["v1", "redemptions", id] => Self::Redemption((*id).to_owned()),
+            ["v1", "redemptions", id, "retry"] => Self::Recovery((*id).to_owned(), Recovery::Retry),
+            ["v1", "redemptions", id, "resolve"] => Self::Recovery((*id).to_owned(), Recovery::Resolve),
+            ["v1", "redemptions", id, "reset"] => Self::Recovery((*id).to_owned(), Recovery::Reset),
+            ["v1", "rewards"] => Self::Rewards,
+            ["v1", "rewards", id] => Self::Reward((*id).to_owned()),
+            ["v1", "rewards", id, "claim"] => Self::RewardMove((*id).to_owned(), PlayerMove::Claim),
+            ["v1", "rewards", id, "activate"] => Self::RewardMove((*id).to_owned(), PlayerMove::Activate),
+            ["v1", "rewards", id, "decline"] => Self::RewardMove((*id).to_owned(), PlayerMove::Decline),
+            ["v1", "members", id] => Self::Member(decoded(id), MemberPart::Whole),
+            ["v1", "members", id, "wallet"] => Self::Member(decoded(id), MemberPart::Wallet),
+            ["v1", "members", id, "ledger"] => Self::Member(decoded(id), MemberPart::Ledger),
+            ["v1", "members", id, "redemptions"] => Self::Member(decoded(id), MemberPart::Redemptions),
+            ["v1", "members", id, "rewards"] => Self::Member(decoded(id), MemberPart::Rewards),
+            ["v1", "members", id, "rewards", rid] => {
+                Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Delete)
+            }
+            ["v1", "members", id, "rewards", rid, "claim"] => {
+                Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Claim)
+            }
+            ["v1", "members", id, "rewards", rid, "activate"] => {
+                Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Activate)
+            }
+            ["v1", "members", id, "rewards", rid, "retry"] => {
+                Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Retry)
+            }
+            ["v1", "members", id, "rewards", rid, "fulfilment"] => {
+                Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Fulfilment)
+            }
             ["v1", "codes", "preview"] => Self::Preview,
             ["v1", "codes", code, "redemptions"] => {
                 // What is no UTF-8 becomes characters that no code has, and so a malformed code.
-                Self::CodeRedemptions(percent_decode_str(code).decode_utf8_lossy().into_owned())
+                Self::CodeRedemptions(decoded(code))
             }
             ["v1", "wallet"] => Self::Wallet,
             ["v1", "ledger"] => Self::Ledger,
@@ -66,6 +117,19 @@ impl Route {
             ["v1", "campaigns", id, "end"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Ended),
             ["v1", "campaigns", id, "batches", batch] => Self::Batch(campaign(id)?, (*batch).to_owned()),
             ["v1", "campaigns", id, "batches"] => Self::Batches(campaign(id)?),
+            ["v1", "fulfilments", id] => Self::Fulfilment((*id).to_owned()),
+            ["v1", "webhooks"] => Self::Webhooks,
+            ["v1", "webhooks", id] => Self::Webhook((*id).to_owned()),
+            ["v1", "webhooks", id, "rotate"] => Self::WebhookRotate((*id).to_owned()),
+            ["v1", "webhooks", id, "test"] => Self::WebhookTest((*id).to_owned()),
+            ["v1", "webhooks", id, "deliveries"] => Self::WebhookDeliveries((*id).to_owned()),
+            ["v1", "webhooks", id, "deliveries", delivery, "resend"] => {
+                Self::WebhookResend((*id).to_owned(), (*delivery).to_owned())
+            }
+            ["v1", "audit"] => Self::Audit,
+            ["v1", "audit", "export"] => Self::AuditExport,
+            ["v1", "stats"] => Self::Stats,
+            ["v1", "verify"] => Self::Verify,
             ["healthz"] => Self::Health,
             #[cfg(feature = "dev")]
             ["dev", "token"] => Self::DevToken,
@@ -92,6 +156,37 @@ impl Route {
             Self::CampaignMove(..) => ("/v1/campaigns/{campaign}/end", "POST"),
             Self::Batches(_) => ("/v1/campaigns/{campaign}/batches", "GET, POST"),
             Self::Batch(..) => ("/v1/campaigns/{campaign}/batches/{batch_id}", "GET"),
+            Self::Recovery(_, Recovery::Retry) => ("/v1/redemptions/{id}/retry", "POST"),
+            Self::Recovery(_, Recovery::Resolve) => ("/v1/redemptions/{id}/resolve", "POST"),
+            Self::Recovery(_, Recovery::Reset) => ("/v1/redemptions/{id}/reset", "POST"),
+            Self::Rewards => ("/v1/rewards", "GET"),
+            Self::Reward(_) => ("/v1/rewards/{id}", "GET"),
+            Self::RewardMove(_, PlayerMove::Claim) => ("/v1/rewards/{id}/claim", "POST"),
+            Self::RewardMove(_, PlayerMove::Activate) => ("/v1/rewards/{id}/activate", "POST"),
+            Self::RewardMove(_, PlayerMove::Decline) => ("/v1/rewards/{id}/decline", "POST"),
+            Self::Member(_, MemberPart::Whole) => ("/v1/members/{id}", "PUT"),
+            Self::Member(_, MemberPart::Wallet) => ("/v1/members/{id}/wallet", "GET"),
+            Self::Member(_, MemberPart::Ledger) => ("/v1/members/{id}/ledger", "GET"),
+            Self::Member(_, MemberPart::Redemptions) => ("/v1/members/{id}/redemptions", "GET"),
+            Self::Member(_, MemberPart::Rewards) => ("/v1/members/{id}/rewards", "GET, POST"),
+            Self::MemberReward(_, _, RewardCommand::Delete) => ("/v1/members/{id}/rewards/{rid}", "DELETE"),
+            Self::MemberReward(_, _, RewardCommand::Claim) => ("/v1/members/{id}/rewards/{rid}/claim", "POST"),
+            Self::MemberReward(_, _, RewardCommand::Activate) => ("/v1/members/{id}/rewards/{rid}/activate", "POST"),
+            Self::MemberReward(_, _, RewardCommand::Retry) => ("/v1/members/{id}/rewards/{rid}/retry", "POST"),
+            Self::MemberReward(_, _, RewardCommand::Fulfilment) => {
+                ("/v1/members/{id}/rewards/{rid}/fulfilment", "PATCH")
+            }
+            Self::Fulfilment(_) => ("/v1/fulfilments/{id}", "POST"),
+            Self::Webhooks => ("/v1/webhooks", "GET, POST"),
+            Self::Webhook(_) => ("/v1/webhooks/{endpoint_id}", "GET, DELETE"),
+            Self::WebhookRotate(_) => ("/v1/webhooks/{endpoint_id}/rotate", "POST"),
+            Self::WebhookTest(_) => ("/v1/webhooks/{endpoint_id}/test", "POST"),
+            Self::WebhookDeliveries(_) => ("/v1/webhooks/{endpoint_id}/deliveries", "GET"),
+            Self::WebhookResend(..) => ("/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend", "POST"),
+            Self::Audit => ("/v1/audit", "GET"),
+            Self::AuditExport => ("/v1/audit/export", "GET"),
+            Self::Stats => ("/v1/stats", "GET"),
+            Self::Verify => ("/v1/verify", "POST"),
             Self::Health => ("/healthz", "GET"),
             #[cfg(feature = "dev")]
             Self::DevToken => ("/dev/token", "POST"),
@@ -137,14 +232,18 @@ async fn dispatch(
     if let Route::DevToken = route {
         return crate::dev_token::sign(request, body, config, instance);
     }
+    let objects = Objects(env);
+    if let Route::Fulfilment(id) = &route {
+        return callback::take(&request, body, &objects, config, instance, id).await;
+    }
     let principal = authenticate(&request, config, instance)?;
     let query = query_of(&request);
     let inbound = Inbound { request, config, principal, instance, query, body };
-    let objects = Objects(env);
     let post = method == Method::Post;
     match route {
         Route::Redemptions if post => redeem::redeem(inbound, &objects, None).await,
         Route::CodeRedemptions(code) => redeem::redeem(inbound, &objects, Some(code)).await,
+        Route::Redemptions if history::asks_for_all(&inbound.query) => history::redemptions(inbound, &objects).await,
         Route::Redemptions => redeem::history(inbound, &objects).await,
         Route::Redemption(id) => redeem::read(inbound, &objects, &id).await,
         Route::Preview => redeem::preview(inbound, &objects).await,
@@ -167,6 +266,27 @@ async fn dispatch(
         Route::Batches(campaign) if post => administer::batch(inbound, &objects, campaign).await,
         Route::Batches(campaign) => administer::batches(inbound, &objects, campaign).await,
         Route::Batch(campaign, batch) => administer::read_batch(inbound, &objects, campaign, batch).await,
+        Route::Recovery(id, wanted) => rewards::recover(inbound, &objects, &id, wanted).await,
+        Route::Rewards => rewards::list(inbound, &objects).await,
+        Route::Reward(id) => rewards::read(inbound, &objects, &id).await,
+        Route::RewardMove(id, wanted) => rewards::player_move(inbound, &objects, &id, wanted).await,
+        Route::Member(id, MemberPart::Rewards) if post => rewards::give(inbound, &objects, &id).await,
+        Route::Member(id, part) => rewards::member(inbound, &objects, &id, part).await,
+        Route::MemberReward(id, rid, wanted) => rewards::command(inbound, &objects, (&id, &rid), wanted).await,
+        Route::Webhooks if post => endpoint_admin::create(inbound, &objects).await,
+        Route::Webhooks => endpoint_admin::list(inbound, &objects).await,
+        Route::Webhook(id) if method == Method::Delete => endpoint_admin::delete(inbound, &objects, id).await,
+        Route::Webhook(id) => endpoint_admin::read(inbound, &objects, id).await,
+        Route::WebhookRotate(id) => endpoint_admin::rotate(inbound, &objects, id).await,
+        Route::WebhookTest(id) => endpoint_admin::test(inbound, &objects, id).await,
+        Route::WebhookDeliveries(id) => endpoint_admin::deliveries(inbound, &objects, id).await,
+        Route::WebhookResend(id, delivery) => endpoint_admin::resend(inbound, &objects, id, delivery).await,
+        // Answered above, without a token.
+        Route::Fulfilment(_) => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
+        Route::Audit => history::audit(inbound, &objects).await,
+        Route::AuditExport => history::export(inbound, &objects).await,
+        Route::Stats => history::stats(inbound, &objects).await,
+        Route::Verify => history::verify(inbound, &objects).await,
         Route::Health => Ok(health(config)?.into_response()?),
         #[cfg(feature = "dev")]
         Route::DevToken => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),

@@ -6,7 +6,7 @@
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{
     CampaignOp, Count, MemberCall, MemberOp, Objects, PreviewAnswer, Pulled, Recognised, ShardOp, VersionAnswer,
-    read_call, read_json,
+    Violations, read_call, read_json,
 };
 use crate::config::Config;
 use crate::due;
@@ -15,11 +15,12 @@ use crate::shard_store::ShardStore;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::INQUIRE_AFTER_MS;
-use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle};
+use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::{Facts, Rules, evaluate, recognised};
 use counterfoil_core::time::Instant;
+use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
 use counterfoil_core::wire::{Preview, PreviewCampaign, PreviewReward, PreviewRule, Verdict};
 use futures_channel::oneshot;
@@ -121,8 +122,18 @@ impl CodeShard {
                 }
                 Answer::json(200, &serde_json::json!({}))
             }
+            ShardOp::Settled { items } => {
+                // As above: they go with the next group.
+                inner.settled.borrow_mut().extend(items);
+                Answer::json(200, &serde_json::json!({}))
+            }
+            ShardOp::Undo { rid, seq } => {
+                inner.storage.transaction(|| inner.undo(&rid, seq))?;
+                Answer::json(200, &serde_json::json!({}))
+            }
             ShardOp::Rules { rules } => Answer::json(200, &VersionAnswer { version: inner.adopt(rules)? }),
             ShardOp::Count => Answer::json(200, &Count { redeemed: inner.store().total()? }),
+            ShardOp::Verify => Answer::json(200, &Violations { violations: inner.verify()? }),
         }
     }
 }
@@ -277,6 +288,31 @@ impl Inner {
         }
     }
 
+    /// A decided use is given back. Repeats find nothing and are acknowledged again.
+    fn undo(&self, rid: &Rid, seq: u32) -> Result<(), Fault> {
+        let store = self.store();
+        let step = undo(store.uses(seq, rid)?, store.is_pending(rid)?);
+        if step.drop_pending {
+            store.drop_pending(rid)?;
+        }
+        if step.drop_use {
+            store.drop_use(seq, rid)?;
+        }
+        Ok(())
+    }
+
+    /// Checks this shard's invariants.
+    fn verify(&self) -> Result<Vec<Violation>, Fault> {
+        let (campaign, shard) = self.campaign()?;
+        let number = campaign.rsplit_once('/').map_or(campaign.as_str(), |(_, number)| number);
+        let mut report = Report::of(&format!("campaign/{number}/shard/{shard}"));
+        let rules = self.rules();
+        let mut facts = self.store().facts(rules.as_deref().and_then(|rules| rules.uses_per_code))?;
+        facts.total = rules.and_then(|rules| rules.total);
+        verify::shard(&facts, &mut report);
+        Ok(report.into_violations())
+    }
+
     fn preview(&self, facts: &Facts, mref: &Mref) -> Result<Option<Preview>, Fault> {
         let Some(rules) = self.rules().filter(|rules| recognised(Some(rules), facts)) else { return Ok(None) };
         let config = Config::of(&self.env)?;
@@ -313,7 +349,7 @@ impl Inner {
                 let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
                 let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
-                let call = MemberCall { instance: String::new(), refresh: None, op };
+                let call = MemberCall { instance: String::new(), member_id: None, refresh: None, op };
                 let objects = Objects(&self.env);
                 let asking = pin!(objects.inquire(&member, &call));
                 // One Member that hangs must not keep the others from being asked.

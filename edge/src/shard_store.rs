@@ -7,6 +7,7 @@ use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
+use counterfoil_core::verify::ShardFacts;
 
 /// Inquiries of one alarm turn.
 const INQUIRIES_MAX: u32 = 6;
@@ -138,10 +139,51 @@ impl ShardStore<'_> {
         let dropped =
             first(self.0, "DELETE FROM pending WHERE rid = ? AND fp = ? RETURNING seq", &[rid.into(), fp.into()])?;
         let Some(seq) = dropped.map(|row| row.number(0)) else { return Ok(()) };
+        self.drop_use_of(seq, rid)
+    }
+
+    /// Drops a use, counted once.
+    pub(crate) fn drop_use(&self, seq: u32, rid: &Rid) -> Result<(), Fault> {
+        self.drop_use_of(seq, rid.as_bytes().as_slice())
+    }
+
+    fn drop_use_of(&self, seq: u32, rid: &[u8]) -> Result<(), Fault> {
         if run(self.0, "DELETE FROM uses WHERE seq = ? AND rid = ? RETURNING seq", &[seq.into(), rid.into()])? {
             run(self.0, "UPDATE total SET used = used - 1", &[])?;
         }
         Ok(())
+    }
+
+    /// Whether a redemption is pending here under any command.
+    pub(crate) fn is_pending(&self, rid: &Rid) -> Result<bool, Fault> {
+        run(self.0, "SELECT 1 FROM pending WHERE rid = ? LIMIT 1", &[rid.as_bytes().as_slice().into()])
+    }
+
+    /// Drops the pending rows of a redemption.
+    pub(crate) fn drop_pending(&self, rid: &Rid) -> Result<(), Fault> {
+        run(self.0, "DELETE FROM pending WHERE rid = ?", &[rid.as_bytes().as_slice().into()]).map(drop)
+    }
+
+    /// What is stored here, for `POST /v1/verify`.
+    pub(crate) fn facts(&self, uses_per_code: Option<u64>) -> Result<ShardFacts, Fault> {
+        let count = |statement: &str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
+        let statement = "SELECT seq, count(*) FROM uses GROUP BY seq HAVING count(*) > ? LIMIT 100";
+        let overused = match uses_per_code {
+            Some(limit) => query(self.0, statement, &[limit.into()])?,
+            None => vec![],
+        };
+        let orphans = "SELECT count(*) FROM pending
+            WHERE NOT EXISTS (SELECT 1 FROM uses WHERE uses.seq = pending.seq AND uses.rid = pending.rid)";
+        Ok(ShardFacts {
+            counted: self.total()?,
+            uses: count("SELECT count(*) FROM uses")?,
+            uses_per_code,
+            total: None,
+            overused: overused.iter().map(|row| (row.number(0), row.count(1))).collect(),
+            pending: count("SELECT count(*) FROM pending")?,
+            pending_without_use: count(orphans)?,
+            alarm: due::next(self.0)?.is_some(),
+        })
     }
 
     /// Intents that have waited too long, the longest first.

@@ -17,6 +17,7 @@ describe("the client", () => {
     ["wallet", (client) => client.wallet(), "GET", "/api/v1/wallet", {}],
     ["ledger", (client) => client.ledger({ cursor: "a b", limit: 5 }), "GET", "/api/v1/ledger", { cursor: "a b", limit: "5" }],
     ["redemptions", (client) => client.redemptions({ status: "granted", campaign: 7, from: undefined }), "GET", "/api/v1/redemptions", { status: "granted", campaign: "7" }],
+    ["rewards.list", (client) => client.rewards.list({ state: "unclaimed" }), "GET", "/api/v1/rewards", { state: "unclaimed" }],
     ["redemption", (client) => client.redemption("r/1?"), "GET", "/api/v1/redemptions/r%2F1%3F", {}],
     ["preview", (client) => client.preview({ code: "X", currency: "EUR" }), "POST", "/api/v1/codes/preview", {}, { code: "X", currency: "EUR" }],
   ]) {
@@ -46,6 +47,26 @@ describe("the client", () => {
       assert.equal((await slow).code, "timeout");
     });
   }
+
+  it("tells the token function which token was refused, until it gives another", async () => {
+    const told = [];
+    let held = "t1";
+    const token = (refused) => {
+      told.push(refused);
+      if (refused === "t2") held = "t3";
+      return held;
+    };
+    const { server, client } = setting({ token });
+    server.routes.GET = ({ token: sent }) => (sent === "t1" ? problem(401, "invalid_token") : { json: {} });
+    await assert.rejects(client.wallet(), { code: "invalid_token" });
+    held = "t2";
+    await client.wallet();
+    await client.wallet();
+    assert.deepEqual(told, [undefined, "t1", "t1", undefined]);
+    server.routes.GET = ({ token: sent }) => (sent === "t2" ? problem(401, "invalid_token") : { json: {} });
+    await client.wallet();
+    assert.deepEqual(server.requests.map(({ token: sent }) => sent), ["t1", "t1", "t2", "t2", "t2", "t3"]);
+  });
 
   it("stops a read when its signal says so", async () => {
     const { server, client } = setting();

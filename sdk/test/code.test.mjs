@@ -111,7 +111,7 @@ describe("the browser entry", () => {
 
   it("can try again after a failure", async (t) => {
     const browser = await import("../dist/browser.js?failing");
-    const broken = t.mock.method(WebAssembly, "instantiate", async () => {
+    const broken = t.mock.method(WebAssembly, "compile", async () => {
       throw new WebAssembly.CompileError("refused by a content security policy");
     });
     await assert.rejects(browser.ready(), { name: "CounterfoilError", code: "wasm_unavailable", retryable: true });

@@ -184,9 +184,32 @@ describe("the socket", () => {
     assert.equal(sockets.opened[0].closed, true);
   });
 
-  it("asks for the token again when the server closes with 4401", async (t) => {
+  it("lets one that it leaves while it connects open first, so that no browser complains, and closes it then", async (t) => {
+    const { sockets, seen, states, follow } = setting(t);
+    const stop = follow();
+    await settle();
+    const left = sockets.last();
+    stop();
+    await settle();
+    assert.equal(left.closed, false);
+    follow();
+    await settle();
+    assert.equal(sockets.opened.length, 2, "nobody waits for it");
+    left.accept();
+    assert.equal(left.closed, true);
+    left.deliver(event(11));
+    sockets.last().accept();
+    await settle();
+    assert.deepEqual([seen, states.at(-1)], [[], "live"]);
+  });
+
+  it("asks for the token again when the server closes with 4401, and says which was refused", async (t) => {
     let asked = 0;
-    const token = () => tokenFor("anna", "acme", { n: ++asked });
+    const told = [];
+    const token = (refused) => {
+      told.push(refused);
+      return tokenFor("anna", "acme", { n: ++asked });
+    };
     const { sockets, seen, follow } = setting(t, { token });
     follow();
     await settle();
@@ -196,6 +219,7 @@ describe("the socket", () => {
     sockets.last().drop(4401);
     await reconnected(sockets, 2);
     assert.notEqual(sockets.last().token, before);
+    assert.deepEqual(told.filter(Boolean), [before], "once: the next one given is another");
     assert.equal(sockets.last().since, "11");
     sockets.last().accept().deliver(event(12));
     assert.deepEqual(seen, [11, 12]);

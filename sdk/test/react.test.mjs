@@ -16,7 +16,7 @@ const { act, createElement: h, StrictMode, Component } = await import("react");
 const { createRoot } = await import("react-dom/client");
 const { createClient } = await import("../dist/node.js");
 const sdk = await import("../dist/react.js");
-const { event, FakeServer, fakeSockets, pageStorage, problem, redemption, settle, tokenFor } = await import("./support.mjs");
+const { event, FakeServer, fakeSockets, pageStorage, problem, redemption, reward, settle, tokenFor } = await import("./support.mjs");
 
 const CODE = "0000-PMHX-FT5V-PPXF-4FNQ";
 const PREVIEW = { would: "redeem", reward: { name: "5 € credit", type: "credit", value: {} }, campaign: { name: "Spring" }, rules: [] };
@@ -43,6 +43,7 @@ function makeWorld(storage = pageStorage()) {
     "GET /v1/events": () => ({ json: { events: [], next_since: 1 } }),
     "GET /v1/wallet": () => ({ json: WALLET }),
     "GET /v1/redemptions": () => ({ json: { items: [] } }),
+    "GET /v1/rewards": () => ({ json: { items: [] } }),
     "POST /v1/codes/preview": () => ({ json: PREVIEW }),
     "POST /v1/redemptions": () => ({ status: 201, json: redemption("granted") }),
   });
@@ -322,6 +323,8 @@ describe("a kept intent that cannot be continued now", () => {
     await assert.rejects(before.client.redeem({ code: CODE }));
     const after = makeWorld(before.storage);
     after.server.routes["POST /v1/redemptions"] = () => problem(401, "invalid_token");
+    const probe = await hook(() => sdk.useRedemption(), after.client);
+    assert.deepEqual([probe.value.state, probe.value.resumed, probe.value.sent], ["error", true, true]);
     await show(h(sdk.RedeemForm), after.client);
     assert.equal(state(), "error");
     after.server.routes["POST /v1/redemptions"] = () => ({ status: 201, json: redemption("granted") });
@@ -512,5 +515,131 @@ describe("live hooks", () => {
     await act(async () => world.sockets.last().deliver(event(2)));
     assert.deepEqual(calls, [[round, 2]]);
     assert.equal(world.sockets.opened.length, opened);
+  });
+});
+
+describe("lists that page", () => {
+  const old = (n) => redemption("granted", { redemption_id: `old${n}`, created_at: `2026-01-0${9 - n}T00:00:00Z` });
+  const ids = (probe) => probe.value.redemptions.map(({ redemption_id }) => redemption_id);
+
+  /** Pages of two, by a cursor that is the number of the first. */
+  const pages = ({ query: { cursor = "0" } }) => {
+    const first = Number(cursor);
+    return { json: { items: [old(first), old(first + 1)], ...(first < 4 ? { next_cursor: String(first + 2) } : {}) } };
+  };
+
+  it("read on when asked, to the end, while events go on", async () => {
+    world.server.routes["GET /v1/redemptions"] = pages;
+    const probe = await hook(() => sdk.useRedemptions());
+    assert.deepEqual([ids(probe), probe.value.hasMore], [["old0", "old1"], true]);
+    await act(async () => (probe.value.loadMore(), probe.value.loadMore(), await settle()));
+    assert.deepEqual(ids(probe), ["old0", "old1", "old2", "old3"]);
+    await act(async () => (world.sockets.last().accept(), await settle()));
+    assert.deepEqual([ids(probe).length, probe.value.hasMore], [4, true], "the first page read again ends nothing");
+    await act(async () => world.sockets.last().deliver(event(2, "redemption.updated", redemption("granted", { redemption_id: "new" }))));
+    await act(async () => (probe.value.loadMore(), await settle()));
+    assert.deepEqual(ids(probe), ["new", "old0", "old1", "old2", "old3", "old4", "old5"]);
+    assert.deepEqual([probe.value.hasMore, probe.value.loading], [false, false]);
+    const asked = world.server.requests.length;
+    await act(async () => (probe.value.loadMore(), await settle()));
+    assert.equal(world.server.requests.length, asked);
+  });
+
+  it("keep what they have when a page cannot be read, and can try again", async () => {
+    world.server.routes["GET /v1/redemptions"] = pages;
+    const probe = await hook(() => sdk.useRedemptions());
+    world.server.routes["GET /v1/redemptions"] = () => problem(503, "overloaded");
+    await act(async () => (probe.value.loadMore(), await settle()));
+    assert.deepEqual([probe.value.error.code, ids(probe), probe.value.hasMore, probe.value.loading], ["overloaded", ["old0", "old1"], true, false]);
+    world.server.routes["GET /v1/redemptions"] = pages;
+    await act(async () => (probe.value.loadMore(), await settle()));
+    assert.deepEqual([probe.value.error, ids(probe).length], [null, 4]);
+  });
+
+  it("begin anew after a reset", async () => {
+    world.server.routes["GET /v1/redemptions"] = pages;
+    const probe = await hook(() => sdk.useRedemptions());
+    await act(async () => (probe.value.loadMore(), await settle()));
+    await act(async () => {
+      world.sockets.last().accept().deliver({ reset: true, since: 50, wallet: WALLET, rewards: [], redemptions: [old(0)] });
+      await settle();
+    });
+    assert.deepEqual([ids(probe), probe.value.hasMore], [["old0", "old1"], true]);
+    await act(async () => (probe.value.loadMore(), await settle()));
+    assert.deepEqual(ids(probe).length, 4);
+  });
+});
+
+describe("useRewards", () => {
+  const states = (probe) => probe.value.rewards.map(({ id, state }) => [id, state]);
+  const unclaimed = reward("unclaimed", { id: "w" });
+  const claimed = reward("pending_activation", { id: "w", via: ["unclaimed"] });
+  const running = reward("granted", { id: "w", via: ["unclaimed", "pending_activation", "in_progress"], runs_until: "2026-05-01T14:00:00Z" });
+
+  /** The hook with one unclaimed reward, and the server's next answer in hand. */
+  async function holding() {
+    world.server.routes["GET /v1/rewards"] = () => ({ json: { items: [unclaimed] } });
+    let answer;
+    world.server.routes.POST = () => new Promise((resolve) => (answer = resolve));
+    const probe = await hook(() => sdk.useRewards());
+    await act(async () => (world.sockets.last().accept(), await settle()));
+    return { probe, answer: (json) => act(async () => (answer(json), await settle())) };
+  }
+
+  it("shows at once that a move is asked for, and the new state only when the server says so", async () => {
+    const { probe, answer } = await holding();
+    assert.deepEqual(states(probe), [["w", "unclaimed"]]);
+    let moved;
+    await act(async () => (void (moved = probe.value.claim("w")), await settle()));
+    assert.deepEqual([states(probe), probe.value.pending], [[["w", "unclaimed"]], { w: "claim" }]);
+    assert.equal(await probe.value.claim("w"), false, "asked for once");
+    await answer({ json: claimed });
+    assert.equal(await moved, true);
+    assert.deepEqual([states(probe), probe.value.pending, probe.value.errors], [[["w", "pending_activation"]], {}, {}]);
+    assert.deepEqual(world.server.to("POST").map(({ path }) => path), ["/v1/rewards/w/claim"]);
+  });
+
+  it("follows the feed, and lets no answer that comes late undo it", async () => {
+    const { probe, answer } = await holding();
+    await act(async () => (void probe.value.claim("w"), await settle()));
+    await act(async () => world.sockets.last().deliver(event(2, "reward.updated", claimed), event(3, "reward.updated", running)));
+    await answer({ json: claimed });
+    assert.deepEqual(states(probe), [["w", "granted"]]);
+    assert.equal(probe.value.rewards[0].runs_until, running.runs_until);
+    await act(async () => (probe.value.refresh(), await settle()));
+    assert.deepEqual(states(probe), [["w", "granted"]]);
+  });
+
+  it("keeps why a move was not made, reads what is true, and forgets it at the next try", async () => {
+    const { probe, answer } = await holding();
+    await act(async () => (void probe.value.activate("w"), await settle()));
+    world.server.routes["GET /v1/rewards"] = () => ({ json: { items: [claimed] } });
+    await answer(problem(409, "illegal_move", { state: "unclaimed", legal_moves: ["pending_activation", "declined"] }));
+    assert.deepEqual([probe.value.errors.w.code, probe.value.errors.w.problem.state, probe.value.pending], ["illegal_move", "unclaimed", {}]);
+    assert.deepEqual(states(probe), [["w", "pending_activation"]]);
+    assert.equal(probe.value.error, null, "the list itself has been read");
+    await act(async () => (void probe.value.decline("w"), await settle()));
+    assert.deepEqual([probe.value.errors, probe.value.pending], [{}, { w: "decline" }]);
+    await answer({ json: reward("declined", { id: "w", via: ["unclaimed", "pending_activation"] }) });
+    assert.deepEqual(states(probe), [["w", "declined"]]);
+  });
+
+  it("takes over a reset", async () => {
+    const { probe } = await holding();
+    world.server.routes["GET /v1/rewards"] = () => ({ json: { items: [running] } });
+    await act(async () => {
+      world.sockets.last().deliver({ reset: true, since: 50, wallet: WALLET, rewards: [running], redemptions: [] });
+      await settle();
+    });
+    assert.deepEqual(states(probe), [["w", "granted"]]);
+  });
+
+  it("does nothing without a client, and is one set of functions with it", async () => {
+    const probe = await hook(() => sdk.useRewards(), null);
+    assert.deepEqual([probe.value.rewards, probe.value.loading, await probe.value.claim("w")], [[], true, false]);
+    const held = await holding();
+    const { claim, loadMore } = held.probe.value;
+    await act(async () => world.sockets.last().deliver(event(2, "reward.updated", claimed)));
+    assert.deepEqual([held.probe.value.claim, held.probe.value.loadMore], [claim, loadMore]);
   });
 });

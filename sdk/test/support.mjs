@@ -112,6 +112,29 @@ export const redemption = (status, extra = {}) => ({
   ...extra,
 });
 
+let rewards = 0;
+
+/** A reward that came to stand where it does by these moves, one second each. */
+export const reward = (state, { via = [], ...extra } = {}) => ({
+  id: `w${++rewards}`,
+  reward_id: "double-points",
+  name: "Double points",
+  type: "token_booster",
+  value: { multiplier_permille: 2000 },
+  quantity: 1,
+  state,
+  redemption_id: "r1",
+  attempts: 0,
+  attempts_max: 10,
+  moves: [...via, state].map((to, index, all) => ({
+    ...(index > 0 ? { from: all[index - 1] } : {}),
+    to,
+    at: `2026-05-01T12:00:0${index}Z`,
+    actor: "system",
+  })),
+  ...extra,
+});
+
 /** A class of sockets whose other end is held by the test. */
 export function fakeSockets() {
   const opened = [];

@@ -5,12 +5,16 @@ import { Cursor, Feed, type SubscribeOptions, type WebSocketLike } from "./feed.
 import { Http, type TokenSource } from "./http.js";
 import { browserStorage, type Intent, IntentStore, memberScope, memoryStorage, type StorageLike } from "./intents.js";
 import { Redeemer, type RedeemOptions, type RedeemRequest, type ResumeOptions } from "./redeem.js";
-import type { FeedEvent, LedgerRow, Page, Preview, Redemption, RedemptionStatus, Wallet } from "./wire.js";
+import { backoffMs, sleep } from "./timing.js";
+import type { FeedEvent, LedgerRow, Page, Preview, Redemption, RedemptionStatus, Reward, RewardState, Wallet } from "./wire.js";
 
 export interface ClientOptions {
   /** Where the edge is, such as `https://codes.example.com`; in a browser a relative address will do. */
   baseUrl: string;
-  /** The member's JWT, or a function that gives it; a function is asked again when a token has ended. */
+  /**
+   * The member's JWT, or a function that gives it; a function is asked again when a token has ended, and is told which
+   * one was refused.
+   */
   token: TokenSource;
   /** Where intents are kept. Default: `localStorage`, else memory. */
   storage?: StorageLike | undefined;
@@ -40,7 +44,25 @@ export interface RedemptionQuery extends PageQuery {
   to?: string | undefined;
 }
 
-/** Every method rejects with a `CounterfoilError`. */
+export interface RewardQuery extends PageQuery {
+  state?: RewardState | undefined;
+}
+
+/**
+ * Moves answer with the reward as it stands then. They are safe to repeat: a move already made changes nothing. One that
+ * the reward's state forbids rejects with `illegal_move`; `problem` holds its `state` and the `legal_moves` from there.
+ */
+export interface RewardCalls {
+  list(query?: RewardQuery, options?: CallOptions): Promise<Page<Reward>>;
+  /** Takes what was given. */
+  claim(id: string, options?: CallOptions): Promise<Reward>;
+  /** Uses it: a booster starts to run, a delivery begins. */
+  activate(id: string, options?: CallOptions): Promise<Reward>;
+  /** Does not want it, for good. */
+  decline(id: string, options?: CallOptions): Promise<Reward>;
+}
+
+/** Every method but `now` and `subscribe` rejects with a `CounterfoilError`. */
 export interface Client {
   /** What a code would do, with the rules that pass and fail. Consumes nothing. */
   preview(request: { code: string; currency?: string | undefined }, options?: CallOptions): Promise<Preview>;
@@ -57,9 +79,18 @@ export interface Client {
   ledger(query?: PageQuery, options?: CallOptions): Promise<Page<LedgerRow>>;
   redemptions(query?: RedemptionQuery, options?: CallOptions): Promise<Page<Redemption>>;
   redemption(id: string, options?: CallOptions): Promise<Redemption>;
+  rewards: RewardCalls;
+  /** The server's time in milliseconds, as far as it is known: to count down by, where the device's clock may be wrong. */
+  now(): number;
   /** Delivers events in order, each once, over one connection for all subscribers. Returns the way to stop. */
   subscribe(listener: (event: FeedEvent) => void, options?: SubscribeOptions): () => void;
 }
+
+const MOVE_TRIES_MAX = 4;
+const MOVE_AGAIN_BASE_MS = 500;
+const MOVE_AGAIN_CAP_MS = 4_000;
+/** A server that wants more time than this is not waited for: the person decides. */
+const MOVE_PATIENCE_MS = 5_000;
 
 /** Makes a client. Touches nothing until it is used, so a module may do it while rendering on a server. */
 export function createClient(options: ClientOptions): Client {
@@ -85,6 +116,21 @@ export function createClient(options: ClientOptions): Client {
     const parameters = query as Record<string, string | number | undefined> | undefined;
     return (await http.send<T>({ method: "GET", path, query: parameters, signal: options?.signal })).body;
   };
+  const move =
+    (verb: string) =>
+    async (id: string, { signal }: CallOptions = {}): Promise<Reward> => {
+      const path = `/v1/rewards/${encodeURIComponent(id)}/${verb}`;
+      for (let tries = 1; ; tries++) {
+        try {
+          return (await http.send<Reward>({ method: "POST", path, signal })).body;
+        } catch (thrown) {
+          const { retryable, status, retryAfterMs = 0 } = CounterfoilError.from(thrown);
+          const hopeless = !retryable || status === 401 || retryAfterMs > MOVE_PATIENCE_MS;
+          if (hopeless || tries === MOVE_TRIES_MAX || signal?.aborted) throw thrown;
+          await sleep(retryAfterMs + backoffMs(tries, MOVE_AGAIN_BASE_MS, MOVE_AGAIN_CAP_MS), signal);
+        }
+      }
+    };
 
   return {
     async preview({ code, currency }, options) {
@@ -99,6 +145,13 @@ export function createClient(options: ClientOptions): Client {
     ledger: (query, options) => read("/v1/ledger", query, options),
     redemptions: (query, options) => read("/v1/redemptions", query, options),
     redemption: (id, options) => read(`/v1/redemptions/${encodeURIComponent(id)}`, undefined, options),
+    rewards: {
+      list: (query, options) => read("/v1/rewards", query, options),
+      claim: move("claim"),
+      activate: move("activate"),
+      decline: move("decline"),
+    },
+    now: () => http.now(),
     subscribe: (listener, options) => feed.subscribe(listener, options),
   };
 }

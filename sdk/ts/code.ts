@@ -67,7 +67,9 @@ export function checkCode(text: string, { typing = false }: { typing?: boolean |
 
 async function load(): Promise<void> {
   if (loaded || !loader) return;
-  await wasm.default({ module_or_path: await loader.load() });
+  // Compiled aside, put together at once: the glue's own loader, which can do much that is not needed, stays out.
+  const source = await loader.load();
+  wasm.initSync({ module: source instanceof WebAssembly.Module ? source : await WebAssembly.compile(source) });
   loaded = true;
 }
 

@@ -15,25 +15,10 @@ export type ClientErrorCode =
   | "unexpected_answer"
   | "wasm_unavailable";
 
-/** Problems of the protocol: they decide nothing about a code. All others are refusals. */
-const PROTOCOL_CODES = new Set([
-  "already_exists",
-  "forbidden",
-  "http_method_not_allowed",
-  "idempotency_key_in_use",
-  "idempotency_key_required",
-  "idempotency_key_reused",
-  "internal_error",
-  "invalid_request",
-  "invalid_token",
-  "not_found",
-  "overloaded",
-  "precondition_required",
-  "rate_limited",
-  "too_large",
-  "unsupported_media_type",
-  "version_mismatch",
-]);
+/** Statuses that say something of a code or a reward; 200 brings a refusal inside an answer. */
+const REFUSAL_STATUSES = [200, 403, 404, 409, 410, 422, 429];
+/** Problems of the protocol with such a status: they decide nothing all the same. */
+const PROTOCOL_CODES = ["already_exists", "forbidden", "idempotency_key_in_use", "idempotency_key_reused", "not_found", "rate_limited"];
 
 export interface CounterfoilErrorDetails {
   status?: number | undefined;
@@ -68,7 +53,7 @@ export class CounterfoilError extends Error {
 
   /** An answer, not a failure: the rules decided against the code, and `code` says which. */
   get isRefusal(): boolean {
-    return this.problem !== undefined && !PROTOCOL_CODES.has(this.code);
+    return REFUSAL_STATUSES.includes(this.problem?.status ?? 0) && !PROTOCOL_CODES.includes(this.code);
   }
 
   /** The error for a refusal that arrived inside a 200 answer: a redemption read later, or a preview. */

@@ -45,6 +45,8 @@ interface Subscriber {
 type SocketEnd = { proved: boolean; lasted: boolean; moved: boolean };
 
 const PROTOCOL = "counterfoil.v1";
+/** Close code of a server that no longer takes the token. */
+const TOKEN_ENDED = 4401;
 const OPEN_TIMEOUT_MS = 10_000;
 /** Silence after which the other side is asked, and the time it has to answer. */
 const PING_AFTER_MS = 25_000;
@@ -179,6 +181,7 @@ export class Feed {
       let position = this.#since();
       const address = this.#http.address("/v1/events", { since: position }).replace(/^http/, "ws");
       let provedAt: number | undefined;
+      let opened = false;
       let silence: ReturnType<typeof setTimeout> | undefined;
       let socket: InstanceType<WebSocketLike>;
       try {
@@ -193,16 +196,24 @@ export class Feed {
         globalThis.removeEventListener?.("online", ping);
         this.#move = undefined;
         socket.onopen = socket.onmessage = socket.onclose = null;
-        try {
-          socket.close();
-        } catch {
-          // Not open yet, in sockets that object to that.
+        // One that we leave while it connects is closed when it is open: before, a browser would complain of us.
+        if (moved && !opened) socket.onopen = () => socket.close();
+        else {
+          try {
+            socket.close();
+          } catch {
+            // Not open yet, in sockets that object to that.
+          }
         }
         const proved = provedAt !== undefined;
         resolve({ proved, lasted: proved && Date.now() - (provedAt ?? 0) >= LASTED_MS, moved });
       };
       const onMove = () => end(true);
       const onLost = () => end(false);
+      const onClose = ({ code }: { code: number }) => {
+        if (code === TOKEN_ENDED) this.#http.refuse(token);
+        onLost();
+      };
       const within = (ms: number, then: () => void) => {
         clearTimeout(silence);
         silence = setTimeout(then, ms);
@@ -218,8 +229,9 @@ export class Feed {
       signal.addEventListener("abort", onMove);
       this.#move = onMove;
       socket.onerror = () => {}; // a close follows
-      socket.onclose = onLost;
+      socket.onclose = onClose;
       socket.onopen = () => {
+        opened = true;
         if (socket.protocol !== PROTOCOL) return onLost();
         globalThis.addEventListener?.("online", ping);
         // At once: only an answer proves the line; a proxy may accept the upgrade and pass nothing.
@@ -287,6 +299,7 @@ export class Feed {
     // The last subscriber has just left: whoever takes over in this turn begins where that one ended.
     if (this.#subscribers.size === 0) return this.#move?.();
     this.#position = Math.max(this.#position ?? 0, event.seq);
+    this.#http.hear(Date.parse(event.at));
     for (const see of this.#taps) see(event);
     for (const subscriber of [...this.#subscribers]) {
       // One that left during this very delivery gets nothing more.

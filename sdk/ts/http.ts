@@ -4,8 +4,11 @@ import { CounterfoilError } from "./errors.js";
 import { abortedError, retryAfterMs } from "./timing.js";
 import type { Problem } from "./wire.js";
 
-/** The bearer token, or how to get one; asked again when the server no longer takes the last. */
-export type TokenSource = string | (() => string | Promise<string>);
+/**
+ * The bearer token, or how to get one: asked before every request, so it may well keep what it has. When the server
+ * has refused the last one, that one is given as `refused`, until the answer is another.
+ */
+export type TokenSource = string | ((refused?: string) => string | Promise<string>);
 
 export interface Request {
   method: "GET" | "POST";
@@ -30,6 +33,9 @@ export class Http {
   readonly base: string;
   readonly #token: TokenSource;
   readonly #fetch: typeof fetch;
+  #refused: string | undefined;
+  /** The server's clock less this device's, in milliseconds. */
+  #skewMs = 0;
 
   constructor(baseUrl: string, token: TokenSource, fetchImpl?: typeof fetch) {
     this.base = absolute(baseUrl);
@@ -42,12 +48,33 @@ export class Http {
   async token(): Promise<string> {
     let cause: unknown;
     try {
-      const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+      const token = typeof this.#token === "function" ? await this.#token(this.#refused) : this.#token;
+      if (token !== this.#refused) this.#refused = undefined;
       if (typeof token === "string" && token) return token;
     } catch (thrown) {
       cause = thrown;
     }
     throw new CounterfoilError("invalid_token", "token() gave no token.", { cause, retryable: true });
+  }
+
+  /** The server no longer takes this token. */
+  refuse(token: string): void {
+    this.#refused = token;
+  }
+
+  /** The server's time, in milliseconds. */
+  now(): number {
+    return Date.now() + this.#skewMs;
+  }
+
+  /**
+   * The server said `at` just now, or some time ago. Its clock is at least there, and at most at `latest` where that is
+   * known; what is believed of it is changed only when it does not fit.
+   */
+  hear(at: number, latest = Infinity): void {
+    const now = this.now();
+    if (now < at) this.#skewMs += at - now;
+    else if (now > latest) this.#skewMs += latest - now;
   }
 
   address(path: string, query: Request["query"] = {}): string {
@@ -71,10 +98,8 @@ export class Http {
   }
 
   async #once<T>(request: Request): Promise<Answer<T>> {
-    const headers: Record<string, string> = {
-      accept: "application/json",
-      authorization: `Bearer ${await this.token()}`,
-    };
+    const token = await this.token();
+    const headers: Record<string, string> = { accept: "application/json", authorization: `Bearer ${token}` };
     if (request.body !== undefined) headers["content-type"] = "application/json";
     if (request.idempotencyKey) headers["idempotency-key"] = request.idempotencyKey;
 
@@ -84,12 +109,16 @@ export class Http {
     const onAbort = () => controller.abort();
     signal?.addEventListener("abort", onAbort);
     const timer = setTimeout(onAbort, request.timeoutMs ?? TRY_TIMEOUT_MS);
+    const sentAt = Date.now();
     let response: Response;
     let text: string;
     try {
       const init: RequestInit = { method: request.method, headers, signal: controller.signal };
       if (request.body !== undefined) init.body = JSON.stringify(request.body);
       response = await this.#fetch(this.address(request.path, request.query), init);
+      // Written in whole seconds, somewhere between the sending and now.
+      const date = Date.parse(response.headers.get("date") ?? "");
+      this.hear(date, date + 1000 + Date.now() - sentAt);
       text = await response.text();
     } catch (cause) {
       if (signal?.aborted) throw abortedError(signal);
@@ -100,6 +129,7 @@ export class Http {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
+    if (response.status === 401) this.refuse(token);
     return understand<T>(response, text);
   }
 }

@@ -69,6 +69,10 @@ updated_at: string,
  */
 by?: string, 
 /**
+ * Why, where somebody who acted on it said.
+ */
+reason?: string, 
+/**
  * Order given with the request.
  */
 order?: string, };
@@ -81,7 +85,7 @@ export type RedemptionStatus = "redeeming" | "redeem_failed" | "refused" | "held
 /**
  * What was turned into rewards.
  */
-export type RedemptionKind = "code";
+export type RedemptionKind = "code" | "points" | "gift";
 
 /**
  * A redemption's ledger row in short.
@@ -243,9 +247,9 @@ credit: Array<Money>,
  */
 features: Array<string>, 
 /**
- * Running boosters.
+ * Running boosters, the first to end first.
  */
-boosters: unknown[], };
+boosters: Array<Booster>, };
 
 /**
  * Credit in one currency.
@@ -259,6 +263,35 @@ currency: string,
  * Minor units.
  */
 amount_minor: number, };
+
+/**
+ * A running booster.
+ */
+export type Booster = { 
+/**
+ * The reward's id.
+ */
+id: string, 
+/**
+ * Its definition.
+ */
+reward_id: string, 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * What it multiplies.
+ */
+type: RewardType, 
+/**
+ * Thousandths.
+ */
+multiplier_permille: number, 
+/**
+ * First instant at which it runs no more.
+ */
+runs_until: string, };
 
 /**
  * An append-only ledger row; a balance is their sum.
@@ -277,7 +310,7 @@ number: string,
  */
 at: string, 
 /**
- * `points`, `credit` or `feature`.
+ * `points`, `xp`, `tokens`, `credit`, `feature`, or `reward` for what no balance shows.
  */
 asset: string, 
 /**
@@ -289,7 +322,7 @@ currency?: string,
  */
 feature?: string, 
 /**
- * Change, in minor units for credit.
+ * Change, in minor units for credit; negative where something is taken.
  */
 amount: number, 
 /**
@@ -297,7 +330,7 @@ amount: number,
  */
 balance_after: number, 
 /**
- * Why it was written: `redemption`.
+ * Why it was written: `redemption`, `reward` (applied later), `reversal`, `end` (its time is over).
  */
 kind: string, 
 /**
@@ -311,7 +344,15 @@ quantity: number,
 /**
  * Actor.
  */
-by: string, };
+by: string, 
+/**
+ * Why, where somebody said.
+ */
+reason?: string, 
+/**
+ * The row that it takes back.
+ */
+reverses?: string, };
 
 /**
  * One given thing.
@@ -348,7 +389,23 @@ state: RewardState,
 /**
  * The redemption that made it.
  */
-redemption_id: string, 
+redemption_id?: string, 
+/**
+ * Where it comes from, where no code gave it.
+ */
+source?: RewardSource, 
+/**
+ * The giver's own reference.
+ */
+reference?: string, 
+/**
+ * First instant at which it is too late to claim, activate or play it.
+ */
+valid_until?: string, 
+/**
+ * First instant at which it runs no more.
+ */
+runs_until?: string, 
 /**
  * Tries so far to apply it.
  */
@@ -358,6 +415,18 @@ attempts: number,
  */
 attempts_max: number, 
 /**
+ * When the server tries again by itself.
+ */
+next_attempt_at?: string, 
+/**
+ * What went wrong last.
+ */
+last_error?: string, 
+/**
+ * The fulfiller's answer.
+ */
+fulfilment?: Fulfilment, 
+/**
  * Its life so far.
  */
 moves: Array<RewardMove>, };
@@ -365,10 +434,12 @@ moves: Array<RewardMove>, };
 /**
  * What kind of thing is given.
  */
-export type RewardType = "credit" | "feature" | "points";
+export type RewardType = "xp" | "tokens" | "points" | "credit" | "feature" | "discount" | "bonus" | "external" | "mission_booster" | "token_booster" | "level_booster" | "mini_game" | "manual";
 
 /**
- * Value by type: credit `{currency, amount_minor}`, feature `{key}`, points `{amount}`.
+ * Value by type: credit `{currency, amount_minor}`; points, xp, tokens `{amount}`; feature `{key}`; discount
+ * `{percent}` or `{currency, amount_minor}`; boosters `{multiplier_permille}`; mini_game, bonus, external,
+ * manual `{reference?}`.
  */
 export type RewardValue = { 
 /**
@@ -386,12 +457,24 @@ key: string, } | {
 /**
  * From 1.
  */
-amount: number, };
+amount: number, } | { 
+/**
+ * 1 to 100.
+ */
+percent: number, } | { 
+/**
+ * 1001 to 100000 thousandths.
+ */
+multiplier_permille: number, } | { 
+/**
+ * Its name there.
+ */
+reference?: string, };
 
 /**
  * Where a reward stands in its life.
  */
-export type RewardState = "pending_activation" | "in_progress" | "granted";
+export type RewardState = "unclaimed" | "pending_activation" | "in_progress" | "granted" | "complete" | "expired" | "failed" | "declined" | "deleted" | "bounced";
 
 /**
  * One move of a reward.
@@ -412,7 +495,33 @@ at: string,
 /**
  * Who.
  */
-actor: string, };
+actor: string, 
+/**
+ * Why, where somebody said.
+ */
+reason?: string, };
+
+/**
+ * Where a reward comes from that no code gave.
+ */
+export type RewardSource = "mission" | "tournament" | "campaign" | "shop" | "admin";
+
+/**
+ * What the fulfiller said, and what support wrote to it.
+ */
+export type Fulfilment = { 
+/**
+ * The fulfiller's own data.
+ */
+data?: Record<string, unknown>, 
+/**
+ * A note of support.
+ */
+note?: string, 
+/**
+ * When it answered last.
+ */
+answered_at?: string, };
 
 /**
  * One numbered message on a member's feed.

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PHONE, storefrontForThisFile, withSwap } from "./storefront.mjs";
+import { PHONE, smallTargets, storefrontForThisFile, withSwap } from "./storefront.mjs";
 
 const shop = storefrontForThisFile();
 const TEN_EUROS = 1000;
-const TARGET_PX = 44;
 
 test("by keyboard alone: slip, suggestion, preview, confirmation, next code", async () => {
   const [code] = await shop.mint();
@@ -122,19 +121,6 @@ test("with less motion asked for, nothing moves", async () => {
     assert.deepEqual(durations.filter((ms) => ms > 1), []);
   });
 });
-
-/** Controls that are shown and smaller than a thumb; a radio's label is its target, a link in a sentence is exempt. */
-function smallTargets(page) {
-  return page.evaluate((least) => {
-    const found = [];
-    for (const element of document.querySelectorAll("button, a[href], input, label.member")) {
-      if (element.matches(".skip, p > a") || element.closest(".hidden")) continue;
-      const { width, height } = element.getBoundingClientRect();
-      if (width < least || height < least) found.push(`${element.textContent || element.id}: ${width} × ${height}`);
-    }
-    return found;
-  }, TARGET_PX);
-}
 
 function codeFits(tab) {
   return tab.input.evaluate((input) => input.scrollWidth <= input.clientWidth);

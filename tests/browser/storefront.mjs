@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 import { root } from "../../edge/dev/paths.mjs";
 import { demoMerchant, seedDemoShop } from "../../edge/dev/seed.mjs";
 import { chromiumFlags, findBrowser } from "../browser.mjs";
-import { expectStatus } from "../http/client.mjs";
+import { expectStatus, until } from "../http/client.mjs";
 import { clientOf, startEdge } from "../http/env.mjs";
 import { redeemed } from "../http/shop.mjs";
 import { openLine } from "./line.mjs";
@@ -21,9 +21,13 @@ export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
 const GIFT_CARDS = 1001;
+/** 100 points each. */
+export const POINTS = 1005;
 
 /** How long a page may take for anything. */
 const PATIENCE_MS = 10_000;
+/** How long a delivery may take: its second try comes five seconds after the first. */
+const DELIVERY_PATIENCE_MS = 30_000;
 
 /** One storefront for all tests of a file; usable once the tests run. */
 export function storefrontForThisFile() {
@@ -48,7 +52,8 @@ export class Storefront {
   }
 
   async #startShop() {
-    const edge = await startEdge({ build: "dev" });
+    // Fulfillers under test live on this machine.
+    const edge = await startEdge({ build: "dev", vars: { ALLOW_PRIVATE_TARGETS: "1" } });
     this.#closing.push(() => edge.dispose());
     this.edgeUrl = edge.url;
     this.line.connect(edge.port);
@@ -79,13 +84,26 @@ export class Storefront {
     for (const close of this.#closing.reverse()) await close();
   }
 
-  /** Fresh codes of the gift card campaign, EUR 10.00 each. */
-  async mint(count = 1) {
-    const admin = clientOf(this.edgeUrl, { sub: "test-admin", role: "admin", merchant: demoMerchant });
-    const path = `/v1/campaigns/${GIFT_CARDS}/batches`;
-    const answer = await admin.post(path, { count, label: "browser tests", format: "jsonl" }, { key: randomUUID() });
+  get admin() {
+    return clientOf(this.edgeUrl, { sub: "test-admin", role: "admin", merchant: demoMerchant });
+  }
+
+  /** Fresh codes: of the gift card campaign, EUR 10.00 each, unless another is named. */
+  async mint(count = 1, campaign = GIFT_CARDS) {
+    const path = `/v1/campaigns/${campaign}/batches`;
+    const answer = await this.admin.post(path, { count, label: "browser tests", format: "jsonl" }, { key: randomUUID() });
     expectStatus(answer, 201);
     return answer.text.split("\n").filter(Boolean).map((line) => JSON.parse(line).code);
+  }
+
+  /** A campaign of unique codes for a reward that is defined with it, and codes of it. */
+  async offer(reward, count = 1) {
+    const { reward_id } = expectStatus(await this.admin.post("/v1/reward-definitions", reward), 201);
+    const fields = { name: `For ${reward.name}`, profile: "S20", kind: "unique", reward_id };
+    const { campaign } = expectStatus(await this.admin.post("/v1/campaigns", fields), 201);
+    expectStatus(await this.admin.post(`/v1/campaigns/${campaign}/activate`), 200, 202);
+    await until(() => this.admin.get(`/v1/campaigns/${campaign}`), ({ body }) => body.in_force === true);
+    return this.mint(count, campaign);
   }
 
   /** The API as one of the shop's members, straight to the edge. */
@@ -150,6 +168,7 @@ export class Tab {
     await this.connectionIs("live");
     await this.page.locator(".credit").waitFor();
     await this.page.locator(".history[aria-busy=false]").waitFor();
+    await this.page.locator(".rewards[aria-busy=false]").waitFor();
   }
 
   connectionIs(...kinds) {
@@ -174,6 +193,26 @@ export class Tab {
     await this.check(code);
     await this.redeemButton.click();
     await this.page.locator('.ticket-done[data-status="granted"]').waitFor();
+  }
+
+  /** The card of a reward in the chest, by its definition; the newest where there are several. */
+  reward(rewardId) {
+    return this.page.locator(`[data-reward="${rewardId}"]`).first();
+  }
+
+  /** Waits until the reward stands so. */
+  rewardIs(rewardId, state) {
+    return this.page.locator(`[data-reward="${rewardId}"][data-state="${state}"]`).first().waitFor({ timeout: DELIVERY_PATIENCE_MS });
+  }
+
+  async points() {
+    return Number((await this.page.locator('[data-asset="points"] dd').evaluate((dd) => dd.firstChild.textContent)).replace(/\D/g, ""));
+  }
+
+  /** Waits until this many points are shown. */
+  pointsBecome(points) {
+    const shown = (wanted) => document.querySelector('[data-asset="points"] dd')?.firstChild?.textContent.replace(/\D/g, "") === wanted;
+    return this.page.waitForFunction(shown, String(points));
   }
 
   /** Credit in euros as shown, in cents. */
@@ -219,3 +258,17 @@ export function withSwap(code) {
   throw new Error(`No two neighbours of ${code} differ.`);
 }
 
+const TARGET_PX = 44;
+
+/** Controls that are shown and smaller than a thumb; a radio's label is its target, a link in a sentence is exempt. */
+export function smallTargets(page) {
+  return page.evaluate((least) => {
+    const found = [];
+    for (const element of document.querySelectorAll("button, a[href], input, label.member, summary")) {
+      if (element.matches(".skip, p > a") || element.closest(".hidden") || !element.checkVisibility()) continue;
+      const { width, height } = element.getBoundingClientRect();
+      if (width < least || height < least) found.push(`${element.textContent || element.id}: ${width} × ${height}`);
+    }
+    return found;
+  }, TARGET_PX);
+}

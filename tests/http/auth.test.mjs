@@ -84,6 +84,20 @@ describe("tokens that are refused", () => {
       ["PATCH", "/v1/campaigns/1"],
       ["POST", "/v1/campaigns/1/activate"],
       ["POST", "/v1/campaigns/1/batches"],
+      ["GET", "/v1/rewards"],
+      ["POST", "/v1/rewards/abc/claim"],
+      ["POST", "/v1/redemptions/abc/resolve"],
+      ["GET", "/v1/redemptions?all=1"],
+      ["PUT", "/v1/members/ann"],
+      ["POST", "/v1/members/ann/rewards"],
+      ["DELETE", "/v1/members/ann/rewards/abc"],
+      ["GET", "/v1/members/ann/ledger"],
+      ["GET", "/v1/webhooks"],
+      ["POST", "/v1/webhooks"],
+      ["GET", "/v1/audit"],
+      ["GET", "/v1/audit/export"],
+      ["GET", "/v1/stats"],
+      ["POST", "/v1/verify"],
     ];
     for (const [method, path] of calls) expectProblem(await new Client(edge.url).request(method, path, { key: "k" }), 401, "invalid_token");
     expectStatus(await new Client(edge.url).get("/healthz"), 200);
@@ -150,7 +164,7 @@ describe("roles", () => {
     const { code } = await shop.withCodes();
     for (const role of ["staff", "manager", "admin"]) {
       const caller = shop.as(role);
-      for (const path of ["/v1/wallet", "/v1/ledger", "/v1/events"]) expectProblem(await caller.get(path), 403, "forbidden");
+      for (const path of ["/v1/wallet", "/v1/ledger", "/v1/rewards", "/v1/events"]) expectProblem(await caller.get(path), 403, "forbidden");
       expectProblem(await redeem(caller, code), 403, "forbidden");
       expectProblem(await caller.post("/v1/codes/preview", { code }), 403, "forbidden");
     }
@@ -161,7 +175,7 @@ describe("roles", () => {
     const shop = openShop(edge);
     const { code } = await shop.withCodes();
     expectProblem(await redeem(shop.service, code), 400, "invalid_request");
-    for (const path of ["/v1/wallet", "/v1/ledger", "/v1/redemptions", "/v1/events"]) expectProblem(await shop.service.get(path), 400, "invalid_request");
+    for (const path of ["/v1/wallet", "/v1/ledger", "/v1/rewards", "/v1/redemptions", "/v1/events"]) expectProblem(await shop.service.get(path), 400, "invalid_request");
     const member_id = unique("u-");
     await redeem(shop.service, code, { member_id });
     const [own] = await historyOf(shop.member({}, member_id));

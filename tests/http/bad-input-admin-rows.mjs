@@ -195,21 +195,94 @@ const batches = [
   row("a batch by a member", (ctx) => ({ as: "member", method: "POST", path: batchPath(ctx), body: { count: 1 } }), 403, "forbidden"),
 ];
 
-export const adminTable = [...definitions, ...campaigns, ...changes, ...batches];
+// ---- types that a wallet or a fulfiller applies ------------------------------------------------------------------------
 
-/** Fields and types that are not served yet: until then they are unknown, and never quietly ignored. */
-export const laterTable = [
-  ...refused("a campaign", "/v1/campaigns", draft, [
-    ["aliases", { aliases: ["WELCOME10"] }],
-    ["alias_public", { alias_public: true }],
-    ["windows", { limits: { windows: [{ per: "day", total: 5 }] } }],
-    ["budget", { limits: { budget: { currency: "EUR", amount_minor: 100 } } }],
-    ["expected_rate", { expected_rate: 1000 }],
+const of = (type, value, more = {}) => ["value", { type, value, ...more }];
+const booster = (value) => of("level_booster", value, { duration_s: 60 });
+const types = refused("a definition", "/v1/reward-definitions", definition, [
+  ...["bonus", "mini_game", "mission_booster"].map((type) => ["mechanic", { type, value: type === "mission_booster" ? { multiplier_permille: 2000 } : {}, duration_s: type === "mission_booster" ? 60 : undefined }]),
+  ["mechanic", { mechanic: { kind: "webhook" } }],
+  ["mechanic", { mechanic: { kind: "webhook", endpoint_id: "nothing" } }],
+  ["mechanic", { mechanic: { kind: "webhook", endpoint_id: 7 } }],
+  of("xp", { amount: 0 }),
+  of("xp", { amount: "5" }),
+  of("tokens", { amount: -1 }),
+  of("tokens", { amount: MOST + 1 }),
+  of("discount", { percent: 0 }),
+  of("discount", { percent: 101 }),
+  of("discount", { percent: 2.5 }),
+  of("discount", { percent: 10, currency: "EUR", amount_minor: 5 }),
+  of("discount", {}),
+  booster({}),
+  booster({ multiplier_permille: 1000 }),
+  booster({ multiplier_permille: 100_001 }),
+  booster({ multiplier_permille: 1500.5 }),
+  booster({ multiplier_permille: "2000" }),
+  booster({ multiplier_permille: -2000 }),
+  of("manual", { reference: 7 }),
+  of("external", { surprise: 1 }),
+  ["duration_s", { type: "token_booster", value: { multiplier_permille: 2000 } }],
+  ...[0, -1, 1.5, "60"].map((duration_s) => ["duration_s", { type: "token_booster", value: { multiplier_permille: 2000 }, duration_s }]),
+  ...[0, -1, 1.5, "60", MOST].map((valid_for_s) => ["valid_for_s", { valid_for_s }]),
+  ...[0, -1, 1.5, "3", MOST].map((attempts_max) => ["attempts_max", { attempts_max }]),
+  ...[0, -1, 1.5, "60", MOST].map((fulfilment_timeout_s) => ["fulfilment_timeout_s", { fulfilment_timeout_s }]),
+]);
+
+// ---- operators ---------------------------------------------------------------------------------------------------------
+
+const redemptionAt = (verb) => (ctx) => `/v1/redemptions/${ctx.redemption_id}/${verb}`;
+const memberAt = (rest) => (ctx) => `/v1/members/${ctx.member_id}${rest}`;
+const chestAt = (verb) => (ctx) => `/v1/members/${ctx.member_id}/rewards/${ctx.chest}${verb}`;
+const ask = (method, path, body, as = "admin", rest = {}) => (ctx) => ({ as, method, path: typeof path === "function" ? path(ctx) : path, body, ...rest });
+const given = (change) => (ctx) => ({ as: "admin", method: "POST", path: memberAt("/rewards")(ctx), body: { reward_id: ctx.reward_id, reason: "r", ...change }, key: "k-bad-gift" });
+const good = { as: "cancelled", reason: "r" };
+const operators = [
+  ...[[{}, "as"], [{ ...good, reason: undefined }, "reason"], [{ ...good, reason: "" }, "reason"], [{ ...good, as: "refused" }, "as"], [{ ...good, unknown_outcome: 1 }, "unknown_outcome"], [{ ...good, surprise: 1 }, "surprise"]].map(([body, path]) =>
+    row(`resolve with ${inShort(body)}`, ask("POST", redemptionAt("resolve"), body), 400, "invalid_request", { path }),
+  ),
+  row("resolve what is granted", ask("POST", redemptionAt("resolve"), good), 409, "illegal_move", { state: "granted" }),
+  row("retry what is granted", ask("POST", redemptionAt("retry")), 409, "illegal_move", { state: "granted" }),
+  row("retry with a list", ask("POST", redemptionAt("retry"), []), 400, "invalid_request"),
+  row("reset without a reason", ask("POST", redemptionAt("reset"), {}), 400, "invalid_request", { path: "reason" }),
+  row("reset what is granted", ask("POST", redemptionAt("reset"), { reason: "r" }), 409, "illegal_move", { state: "granted" }),
+  ...["retry", "resolve", "reset"].flatMap((verb) => [
+    row(`${verb} by a member`, ask("POST", redemptionAt(verb), good, "member"), 403, "forbidden"),
+    row(`${verb} a redemption that never was`, ask("POST", `/v1/redemptions/abcdefghijklmnopqrstuvwxyz/${verb}`, verb === "retry" ? {} : verb === "reset" ? { reason: "r" } : good), 404, "not_found"),
+    row(`${verb} a reward`, ask("POST", (ctx) => `/v1/redemptions/${ctx.chest}/${verb}`, verb === "retry" ? {} : verb === "reset" ? { reason: "r" } : good), 404, "not_found"),
   ]),
-  ...refused("a definition", "/v1/reward-definitions", definition, [
-    ["type", { type: "bonus", value: {} }],
-    ["type", { type: "xp", value: { amount: 5 } }],
-    ["type", { type: "discount", value: { percent: 10 } }],
-    ["mechanic", { mechanic: { kind: "webhook", endpoint_id: "e" } }],
-  ]),
+  ...[["reward_id", { reward_id: undefined }], ["reward_id", { reward_id: "nothing" }], ["reward_id", { reward_id: 7 }], ["reason", { reason: undefined }], ["reason", { reason: " " }], ["source", { source: "luck" }], ["reference", { reference: 7 }], ["surprise", { surprise: 1 }]].map(([path, change]) =>
+    row(`a gift with ${inShort(change)} for ${path}`, given(change), 400, "invalid_request", { path }),
+  ),
+  row("a gift without a key", (ctx) => ({ ...given({})(ctx), key: undefined }), 400, "idempotency_key_required"),
+  row("a gift by staff", (ctx) => ({ ...given({})(ctx), as: "staff" }), 403, "forbidden"),
+  ...[["tester", { tester: 1 }], ["name", { name: "" }], ["tier", { tier: 7 }], ["tags", { tags: "a" }], ["tags", { tags: [""] }], ["roles", { roles: [7] }], ["surprise", { surprise: 1 }], ["points", { points: 1000 }]].map(([path, body]) =>
+    row(`a member with ${inShort(body)}`, ask("PUT", memberAt(""), body), 400, "invalid_request", { path }),
+  ),
+  row("a member changed by staff", ask("PUT", memberAt(""), { tester: true }, "staff"), 403, "forbidden"),
+  row("a deletion without a reason", ask("DELETE", chestAt("")), 400, "invalid_request", { path: "reason" }),
+  row("a deletion by a service", ask("DELETE", chestAt("?reason=r"), undefined, "service"), 403, "forbidden"),
+  row("an activation before the claim", ask("POST", chestAt("/activate"), { reason: "r" }), 409, "illegal_move", { state: "unclaimed" }),
+  row("a retry of what never failed", ask("POST", chestAt("/retry"), { reason: "r" }), 409, "illegal_move", { state: "unclaimed" }),
+  row("a claim of another member's chest", ask("POST", (ctx) => `/v1/members/nobody/rewards/${ctx.chest}/claim`, {}), 404, "not_found"),
+  row("a move that there is not", ask("POST", chestAt("/open"), {}), 404, "not_found"),
+  row("a note that is a number", ask("PATCH", chestAt("/fulfilment"), { note: 7 }), 400, "invalid_request", { path: "note" }),
+  row("a note with a field too many", ask("PATCH", chestAt("/fulfilment"), { state: "granted" }), 400, "invalid_request", { path: "state" }),
+  ...[{}, { member_id: "" }, { campaign: 0 }, { campaign: "1" }, { surprise: 1 }].map((body) => row(`verify ${inShort(body)}`, ask("POST", "/v1/verify", body), 400, "invalid_request")),
+  ...["all=1&status=happy", "all=1&since=yesterday", "all=1&limit=0", "all=1&cursor=nonsense"].map((query) => row(`GET /v1/redemptions?${query}`, ask("GET", `/v1/redemptions?${query}`), 400, "invalid_request")),
+  ...["limit=0", "limit=201", "cursor=nonsense"].flatMap((query) => ["/v1/audit", "/v1/webhooks"].map((path) => row(`GET ${path}?${query}`, ask("GET", `${path}?${query}`), 400, "invalid_request"))),
+  ...[["url", {}], ["url", { url: "http://hooks.example.com/" }], ["url", { url: "https://127.0.0.1/" }], ["url", { url: "https://a:b@hooks.example.com/" }], ["events", { url: "https://hooks.example.com/", events: ["all"] }], ["surprise", { url: "https://hooks.example.com/", surprise: 1 }]].map(([path, body]) =>
+    row(`an endpoint with ${inShort(body)}`, ask("POST", "/v1/webhooks", body), 400, "invalid_request", { path }),
+  ),
+  ...["GET", "POST"].map((method) => row(`${method} an endpoint that never was`, ask(method, `/v1/webhooks/nothing${method === "GET" ? "" : "/test"}`), 404, "not_found")),
 ];
+
+export const adminTable = [...definitions, ...campaigns, ...changes, ...batches, ...types, ...operators];
+
+/** Fields that are not served yet: until then they are unknown, and never quietly ignored. */
+export const laterTable = refused("a campaign", "/v1/campaigns", draft, [
+  ["aliases", { aliases: ["WELCOME10"] }],
+  ["alias_public", { alias_public: true }],
+  ["windows", { limits: { windows: [{ per: "day", total: 5 }] } }],
+  ["budget", { limits: { budget: { currency: "EUR", amount_minor: 100 } } }],
+  ["expected_rate", { expected_rate: 1000 }],
+]);

@@ -1,6 +1,6 @@
 // The table of malformed requests: what is sent, and the named error that must come back. A row's request is a function of
 // the running shop (`code`: a good unused code, `campaign`, `reward_id`, `definition`: fields of a good reward definition,
-// `draft`: fields of a good campaign), because only then are its ids known.
+// `draft`: fields of a good campaign, `chest`: the member's unclaimed reward), because only then are its ids known.
 import { forge, mint } from "./code.mjs";
 import { signToken } from "./env.mjs";
 
@@ -129,6 +129,7 @@ const memberRows = [
 const queries = [
   ["/v1/redemptions", ["limit=0", "limit=-1", "limit=201", "limit=many", "limit=1.5", "limit=", "limit=99999999999999999999", "cursor=nonsense", "cursor=", "status=happy", "status=", "campaign=x", "campaign=0", "campaign=65536", "from=yesterday", "from=2026-02-30T00:00:00Z", "to=2026-01-01", "to=1700000000"]],
   ["/v1/ledger", ["limit=0", "limit=201", "limit=x", "cursor=%00"]],
+  ["/v1/rewards", ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "cursor="]],
   ["/v1/events", ["since=-1", "since=x", "since=1.5", "since=99999999999999999999", "since=0&wait=26", "since=0&wait=-1", "since=0&wait=x"]],
 ].flatMap(([path, all]) => all.map((query) => invalid(`GET ${path}?${query}`, () => ({ as: "member", path: `${path}?${query}` }), query.split(/[=&]/).at(-2))));
 
@@ -153,10 +154,34 @@ const ids = [
   row("mint in a campaign that never was", () => ({ as: "admin", method: "POST", path: "/v1/campaigns/61234/batches", body: { count: 1 } }), 404, "not_found"),
 ];
 
+// ---- rewards -----------------------------------------------------------------------------------------------------------
+
+const chest = (verb, body, as = "member") => (ctx) => ({ as, method: "POST", path: `/v1/rewards/${ctx.chest}/${verb}`, body });
+const rewards = [
+  row("activate a chest that was not claimed", chest("activate"), 409, "illegal_move", { state: "unclaimed", legal_moves: ["pending_activation", "declined"] }),
+  ...["claim", "activate", "decline"].flatMap((verb) => [
+    invalid(`${verb} with a field`, chest(verb, { reason: "please" }), "reason"),
+    invalid(`${verb} with a list`, chest(verb, [])),
+    row(`${verb} another member's chest`, chest(verb, undefined, "guesser"), 404, "not_found"),
+    row(`${verb} by staff`, chest(verb, undefined, "staff"), 403, "forbidden"),
+    invalid(`${verb} by a service for nobody`, chest(verb, {}, "service"), "member_id"),
+    row(`${verb} by a service for another`, chest(verb, { member_id: "someone-else" }, "service"), 404, "not_found"),
+    row(`${verb} in another's name`, chest(verb, { member_id: "someone-else" }), [400, 403], ["invalid_request", "forbidden"]),
+    row(`${verb} a redemption`, (ctx) => ({ as: "member", method: "POST", path: `/v1/rewards/${ctx.redemption_id}/${verb}` }), 404, "not_found"),
+  ]),
+  notFound("a reward that nobody has", "/v1/rewards/abcdefghijklmnopqrstuvwxyz", "member"),
+  notFound("a reward id of 5,000 letters", `/v1/rewards/${"a".repeat(5000)}`, "member"),
+  notFound("a reward id with a zero byte", "/v1/rewards/%00", "member"),
+  row("a move of a reward that there is not", (ctx) => ({ as: "member", method: "POST", path: `/v1/rewards/${ctx.chest}/open` }), 404, "not_found"),
+  row("the list of all by a member", () => ({ as: "member", path: "/v1/redemptions?all=1" }), 403, "forbidden"),
+  row("a completion without a signature", (ctx) => ({ as: "member", method: "POST", path: `/v1/fulfilments/${ctx.chest}`, body: { outcome: "granted" } }), 401, "invalid_token"),
+  row("a completion of nothing", () => ({ as: "member", method: "POST", path: "/v1/fulfilments/nothing", body: { outcome: "granted" } }), [401, 404], ["invalid_token", "not_found"]),
+];
+
 const tokens = [
   ["expired", { sub: "ann", exp: 1 }],
   ["of an unknown role", { sub: "ann", role: "owner" }],
   ["without a sub", { sub: undefined }],
 ].map(([name, claims]) => row(`redeem with a token ${name}`, (ctx) => ({ token: signToken({ merchant: ctx.merchant, ...claims }), method: "POST", path: "/v1/redemptions", body: { code: ctx.code }, key: "k-bad" }), 401, "invalid_token"));
 
-export const memberTable = [...texts, ...pathTexts, ...bodyRows, ...rawRows, ...keyRows, ...memberRows, ...queries, ...adminQueries, ...ids, ...tokens];
+export const memberTable = [...texts, ...pathTexts, ...bodyRows, ...rawRows, ...keyRows, ...memberRows, ...queries, ...adminQueries, ...ids, ...rewards, ...tokens];

@@ -7,6 +7,7 @@ import { S20, S25, assemble, canonical, check } from "./code.mjs";
 import { adminTable, laterTable } from "./bad-input-admin-rows.mjs";
 import { memberTable } from "./bad-input-rows.mjs";
 import { edgeForThisFile } from "./env.mjs";
+import { give, rewardsOf } from "./rewards.mjs";
 import { historyOf, ledgerOf, openShop, redeemed, walletOf } from "./shop.mjs";
 
 const edge = edgeForThisFile();
@@ -25,6 +26,8 @@ async function state() {
     wallets: await Promise.all([callers.member, callers.guesser].map((one) => walletOf(one))),
     ledgers: await Promise.all([callers.member, callers.guesser].map(ledgerOf)),
     histories: await Promise.all([callers.member, callers.guesser].map(historyOf)),
+    given: await Promise.all([callers.member, callers.guesser].map(rewardsOf)),
+    endpoints: await everyItem(shop.admin, "/v1/webhooks"),
     feed: (await callers.member.get("/v1/events?since=0")).body,
     campaigns: campaigns.map(still),
     rewards: await everyItem(shop.admin, "/v1/reward-definitions"),
@@ -64,6 +67,8 @@ async function openForBusiness() {
     changedId: `${redemption_id.slice(0, -3)}${last === "a" ? "b" : "a"}${redemption_id.slice(-2)}`,
     keys: shop.keys(campaign),
     feature_id: (await shop.reward({ type: "feature", value: { key: "k" } })).reward_id,
+    member_id: callers.member.sub,
+    chest: (await give(shop, callers.member, "xp", { player_should_claim: true, automatic_activation: false })).id,
     untouched: (await shop.campaign({}, { draft: true })).campaign,
   });
   ctx.wrong = wrongTexts(ctx);

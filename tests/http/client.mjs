@@ -93,6 +93,14 @@ export class Client {
   patch(path, body, options) {
     return this.request("PATCH", path, { body, ...options });
   }
+
+  put(path, body, options) {
+    return this.request("PUT", path, { body, ...options });
+  }
+
+  delete(path, options) {
+    return this.request("DELETE", path, options);
+  }
 }
 
 /** Asserts the status and answers the body. */

@@ -4,15 +4,18 @@
 //! decision (respond-async, two seconds gone, participant unreachable).
 
 use super::{Fate, Intent, PrepareAnswer, Prepared};
+use crate::audit::Draft;
 use crate::ids::Fingerprint;
+use crate::ids::Rid;
 use crate::limits::{DAY_MS, INTEGER_MAX};
 use crate::refusal::Refusal;
+use crate::reward::life::{Gift, give};
+use crate::reward::recovery::follow;
+use crate::reward::work::Work;
+use crate::reward::{Actor, Changes};
 use crate::time::Instant;
-use crate::wallet::{BalanceOverflow, Grant, Names, apply};
-use crate::wire::{
-    LedgerLine, LedgerRow, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove, RewardState, Wallet,
-};
-use serde_json::Value;
+use crate::wallet::{BalanceOverflow, Names};
+use crate::wire::{LedgerLine, LedgerRow, Redemption, RedemptionKind, RedemptionStatus, Wallet};
 
 /// What a Member knows of a rid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +89,8 @@ pub fn locked_out(attempts: &Attempts, now: Instant) -> Option<u32> {
 pub struct MemberView<'a> {
     /// What it knows of the rid.
     pub known: Known,
-    /// Whether it was decided for.
-    pub granted: bool,
+    /// Whether it was decided for, and its use has not been given back.
+    pub consumed: bool,
     /// Its redemptions of this campaign so far.
     pub member_uses: u64,
     /// What it has.
@@ -96,6 +99,10 @@ pub struct MemberView<'a> {
     pub next_ledger_row: u64,
     /// When an open redemption was accepted.
     pub opened_at: Option<Instant>,
+    /// The member's own id.
+    pub member_id: &'a str,
+    /// The member's random name in audit and reports.
+    pub pid: &'a str,
 }
 
 /// What the participant is told.
@@ -109,25 +116,17 @@ pub enum Settlement {
     Abort,
 }
 
-/// Everything that one commit of the Member writes.
+/// Everything that the deciding commit writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// The decided redemption; absent where no record is left.
-    pub redemption: Option<Redemption>,
-    /// Its rewards.
-    pub rewards: Vec<Reward>,
-    /// Its ledger rows.
-    pub ledger: Vec<LedgerRow>,
-    /// The wallet after it, where it changed.
-    pub wallet: Option<Wallet>,
-    /// Redemptions of the campaign after it, where that changed.
+    /// Redemption, rewards, ledger, wallet, events, audit; the redemption is absent where no record is left.
+    pub changes: Changes,
+    /// Redemptions of the campaign after it, where that changed: the use belongs to this redemption.
     pub member_uses: Option<u64>,
     /// Count a wrong code.
     pub attempt: bool,
     /// The answer where it is a refusal.
     pub refusal: Option<Refusal>,
-    /// Feed events: type and data.
-    pub events: Vec<(&'static str, Value)>,
     /// What the participant is told.
     pub settlement: Settlement,
 }
@@ -157,7 +156,7 @@ pub fn decide(
     now: Instant,
 ) -> Result<DecideStep, BalanceOverflow> {
     match view.known {
-        Known::Decided(fp) if fp == intent.fp && view.granted => return Ok(DecideStep::Replay),
+        Known::Decided(fp) if fp == intent.fp && view.consumed => return Ok(DecideStep::Replay),
         Known::Decided(_) => return Ok(DecideStep::Abort),
         Known::Open(fp) if fp != intent.fp => return Ok(DecideStep::Abort),
         Known::Open(_) | Known::Absent => {}
@@ -204,7 +203,8 @@ fn blank(
         last_error: None,
         created_at,
         updated_at: now,
-        by: (!intent.own).then(|| intent.actor.clone()),
+        by: intent.actor.clone(),
+        reason: None,
         order: intent.order.clone(),
     }
 }
@@ -240,23 +240,30 @@ fn refuse(
 ) -> Decision {
     let opened = view.opened_at.is_some();
     // What a 2xx has named must end in a record, even where a plain answer would leave none.
-    let redemption = (refusal.leaves_record() || opened).then(|| Redemption {
-        refusal: Some(refusal.clone()),
-        reward_id,
-        ..blank(intent, RedemptionStatus::Refused, names, view.opened_at.unwrap_or(now), now)
-    });
-    let events = redemption.iter().filter_map(|redemption| event("redemption.updated", redemption)).collect();
+    let changes = if refusal.leaves_record() || opened {
+        let redemption = Redemption {
+            refusal: Some(refusal.clone()),
+            reward_id,
+            ..blank(intent, RedemptionStatus::Refused, names, view.opened_at.unwrap_or(now), now)
+        };
+        let work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
+        let draft = draft(view, intent, "redemption.refused", names);
+        work.finish(None, redemption, draft)
+    } else {
+        Changes::default()
+    };
     Decision {
-        redemption,
-        rewards: vec![],
-        ledger: vec![],
-        wallet: None,
+        changes,
         member_uses: None,
         attempt: refusal == Refusal::CodeNotRecognised,
         refusal: Some(refusal),
-        events,
         settlement,
     }
+}
+
+fn draft(view: &MemberView<'_>, intent: &Intent, action: &str, names: &Names<'_>) -> Draft {
+    let actor = Actor::of(intent.actor.as_deref(), view.member_id, view.pid);
+    Draft::new(actor.audited, action).subject(names.redemption(&intent.rid))
 }
 
 fn grant(
@@ -266,57 +273,104 @@ fn grant(
     names: &Names<'_>,
     now: Instant,
 ) -> Result<Decision, BalanceOverflow> {
-    let Intent { rid, actor, .. } = intent;
     let Prepared { reward, quantity, .. } = prepared;
-    let applied = Grant { reward, quantity: *quantity, rid, row: view.next_ledger_row, by: actor, at: now };
-    let (wallet, row) = apply(view.wallet, &applied, names)?;
-    let step = |from, to| RewardMove { from, to, at: now, actor: "system".to_owned() };
-    let given = Reward {
-        id: names.reward(rid, 0),
-        reward_id: reward.reward_id.clone(),
-        name: reward.name.clone(),
-        kind: reward.kind,
-        value: reward.value.clone(),
-        quantity: *quantity,
-        state: RewardState::Granted,
-        redemption_id: names.redemption(rid),
-        attempts: 1,
-        attempts_max: reward.attempts_max,
-        moves: vec![
-            step(None, RewardState::PendingActivation),
-            step(Some(RewardState::PendingActivation), RewardState::InProgress),
-            step(Some(RewardState::InProgress), RewardState::Granted),
-        ],
-    };
-    let redemption = Redemption {
-        reward_id: Some(reward.reward_id.clone()),
-        quantity: *quantity,
-        ledger: vec![LedgerLine {
-            ledger_id: row.ledger_id.clone(),
-            number: row.number.clone(),
-            quantity: row.quantity,
-        }],
-        rewards: vec![given.id.clone()],
-        attempts_max: reward.attempts_max,
-        ..blank(intent, RedemptionStatus::Granted, names, view.opened_at.unwrap_or(now), now)
-    };
-    let events =
-        [event("redemption.updated", &redemption), event("reward.updated", &given), event("wallet.updated", &wallet)];
+    let gift = Gift { definition: reward, quantity: *quantity, source: None, reference: None };
+    let actor = Actor::of(intent.actor.as_deref(), view.member_id, view.pid);
+    let mut work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
+    give(&mut work, &gift, &actor)?;
+    let before = blank(intent, RedemptionStatus::Redeemed, names, view.opened_at.unwrap_or(now), now);
+    let redemption = given(before, &work, &gift, now);
+    let action = format!("redemption.{}", redemption.status.name());
+    let changes = work.finish(None, redemption, draft(view, intent, &action, names));
     Ok(Decision {
-        redemption: Some(redemption),
-        rewards: vec![given],
-        ledger: vec![row],
-        wallet: Some(wallet),
+        changes,
         member_uses: Some(view.member_uses.saturating_add(1).min(INTEGER_MAX)),
         attempt: false,
         refusal: None,
-        events: events.into_iter().flatten().collect(),
         settlement: Settlement::Settle,
     })
 }
 
-fn event(kind: &'static str, data: &impl serde::Serialize) -> Option<(&'static str, Value)> {
-    serde_json::to_value(data).ok().map(|data| (kind, data))
+/// A redemption with what it has given.
+fn given(before: Redemption, work: &Work<'_>, gift: &Gift<'_>, now: Instant) -> Redemption {
+    let line = |row: &LedgerRow| LedgerLine {
+        ledger_id: row.ledger_id.clone(),
+        number: row.number.clone(),
+        quantity: row.quantity,
+    };
+    let redemption = Redemption {
+        reward_id: Some(gift.definition.reward_id.clone()),
+        quantity: gift.quantity,
+        ledger: work.ledger.iter().map(line).collect(),
+        rewards: work.rewards.iter().map(|record| record.reward.id.clone()).collect(),
+        attempts_max: gift.definition.attempts_max,
+        ..before
+    };
+    follow(&redemption, &work.rewards, now)
+}
+
+/// A gift by hand, or by a service for a mission or a tournament: no participant has a say, so this commit is all.
+///
+/// # Errors
+/// [`BalanceOverflow`]: nothing is given.
+pub fn gift(
+    view: &MemberView<'_>,
+    rid: Rid,
+    gift: &Gift<'_>,
+    (actor, reason): (&Actor, &str),
+    names: &Names<'_>,
+    now: Instant,
+) -> Result<Changes, BalanceOverflow> {
+    let mut work = Work::deciding(view.wallet, view.next_ledger_row, rid, *names, now);
+    give(&mut work, gift, actor)?;
+    let before = Redemption {
+        redemption_id: names.redemption(&rid),
+        status: RedemptionStatus::Redeemed,
+        kind: RedemptionKind::Gift,
+        campaign: None,
+        reward_id: None,
+        quantity: gift.quantity,
+        ledger: vec![],
+        rewards: vec![],
+        refusal: None,
+        attempts: 1,
+        attempts_max: gift.definition.attempts_max,
+        next_attempt_at: None,
+        last_error: None,
+        created_at: now,
+        updated_at: now,
+        by: Some(actor.shown.clone()),
+        reason: Some(reason.to_owned()),
+        order: None,
+    };
+    let redemption = given(before, &work, gift, now);
+    let mut draft = Draft::new(actor.audited.clone(), format!("redemption.{}", redemption.status.name()))
+        .subject(redemption.redemption_id.clone());
+    draft.reason = Some(reason.to_owned());
+    Ok(work.finish(None, redemption, draft))
+}
+
+/// An operator ends a redemption that could not be decided: nothing was given, and whatever a participant has
+/// prepared for it is given back.
+#[must_use]
+pub fn cancel_open(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    (actor, reason): (&Actor, &str),
+    names: &Names<'_>,
+    now: Instant,
+) -> Decision {
+    let redemption = Redemption {
+        reason: Some(reason.to_owned()),
+        ..blank(intent, RedemptionStatus::Cancelled, names, view.opened_at.unwrap_or(now), now)
+    };
+    let work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
+    let mut draft = Draft::new(actor.audited.clone(), "redemption.cancelled").subject(redemption.redemption_id.clone());
+    draft.reason = Some(reason.to_owned());
+    let mut changes = work.finish(None, redemption, draft);
+    // The participant may have prepared it: it is told until it has heard.
+    changes.give_back = true;
+    Decision { changes, member_uses: None, attempt: false, refusal: None, settlement: Settlement::Abort }
 }
 
 /// Step 7: what became of a prepared intent. `Err` hands it to [`decide`] with the participant's promise: the
@@ -324,9 +378,9 @@ fn event(kind: &'static str, data: &impl serde::Serialize) -> Option<(&'static s
 ///
 /// # Errors
 /// The intent has to be decided now.
-pub fn inquire(known: Known, granted: bool, rid_running: bool, fp: &Fingerprint) -> Result<Fate, Undecided> {
+pub fn inquire(known: Known, consumed: bool, rid_running: bool, fp: &Fingerprint) -> Result<Fate, Undecided> {
     match known {
-        Known::Decided(first) if first == *fp && granted => Ok(Fate::Committed),
+        Known::Decided(first) if first == *fp && consumed => Ok(Fate::Committed),
         Known::Decided(_) => Ok(Fate::Aborted),
         Known::Open(first) if first != *fp => Ok(Fate::Aborted),
         Known::Open(_) | Known::Absent if rid_running => Ok(Fate::Running),
@@ -341,7 +395,7 @@ pub struct Undecided;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{IdKey, Rid};
+    use crate::ids::IdKey;
     use crate::keys::MerchantId;
     use crate::wire::{Mechanic, Method, RewardDefinition, RewardType, RewardValue};
 
@@ -370,17 +424,18 @@ mod tests {
                 member_uses: 0,
             },
             order: None,
-            actor: "member:ann".to_owned(),
-            own: true,
+            actor: None,
             deadline: now,
         };
         let reward = RewardDefinition {
             reward_id: "welcome".to_owned(),
             name: "Welcome".to_owned(),
             kind: RewardType::Points,
-            value: RewardValue::Points { amount: 1 },
+            value: RewardValue::Amount { amount: 1 },
             player_should_claim: false,
             automatic_activation: true,
+            valid_for_s: None,
+            duration_s: None,
             attempts_max: 10,
             fulfilment_timeout_s: 86_400,
             mechanic: Mechanic::Wallet {},
@@ -388,16 +443,24 @@ mod tests {
         };
         let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
         let wallet = Wallet::default();
-        for (known, granted, step) in [
+        for (known, consumed, step) in [
             (Known::Decided(mine), true, DecideStep::Replay),
             (Known::Decided(mine), false, DecideStep::Abort),
             (Known::Decided(other), true, DecideStep::Abort),
             (Known::Decided(other), false, DecideStep::Abort),
             (Known::Open(other), false, DecideStep::Abort),
         ] {
-            let view =
-                MemberView { known, granted, member_uses: 0, wallet: &wallet, next_ledger_row: 1, opened_at: None };
-            assert_eq!(decide(&view, &intent, &answer, &names, now), Ok(step), "{known:?}, granted: {granted}");
+            let view = MemberView {
+                known,
+                consumed,
+                member_uses: 0,
+                wallet: &wallet,
+                next_ledger_row: 1,
+                opened_at: None,
+                member_id: "ann",
+                pid: "p1",
+            };
+            assert_eq!(decide(&view, &intent, &answer, &names, now), Ok(step), "{known:?}, consumed: {consumed}");
         }
     }
 }

@@ -7,15 +7,17 @@
 //! 3 M → P  intent
 //! 4 P `prepare`: rules in precedence order; use row + pending row, one commit
 //! 5 M `decide`: redemption, rewards, wallet, ledger, events, one commit; then the answer, then the sockets
-//! 6 M → P  settle, or abort where it was prepared and then refused
+//! 6 M → R  report; R commits in groups and tells P what is settled. M → P abort where it was refused after all
 //! 7 P's alarm asks what became of a pending intent: M `inquire`
-//! 8 M's alarm drives what was accepted before it was decided
+//! 8 M's alarm drives what was accepted before it was decided, deliveries, ends, reports, and uses given back
 //! ```
 //!
-//! Everything here is plain: state in, decision out. `edge` and the simulator run these same functions; the
-//! Recorder of the full protocol will take over step 6 from the Member.
+//! Everything here is plain: state in, decision out. `edge` and the simulator run these same functions. What becomes
+//! of a redemption's rewards after the decision is in [`crate::reward`].
 
 pub mod member;
+pub mod recorder;
+pub mod report;
 pub mod shard;
 
 use crate::ids::{Fingerprint, Rid};
@@ -26,7 +28,7 @@ use crate::wire::RewardDefinition;
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages between objects; mixed versions meet during a roll-out.
-pub const MESSAGE_VERSION: u8 = 1;
+pub const MESSAGE_VERSION: u8 = 2;
 
 /// What a member asked for, with everything that decides frozen in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,10 +46,9 @@ pub struct Intent {
     /// Order given with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
-    /// Who acts, as written in the ledger.
-    pub actor: String,
-    /// Whether the actor is the member.
-    pub own: bool,
+    /// Who acts, such as `service:shop`; absent where it is the member, whose own id no other object keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// Until when a participant may take this as new.
     pub deadline: Instant,
 }

@@ -84,3 +84,18 @@ pub const fn settle(pending: bool, fate: Fate) -> PendingStep {
         (true, Fate::Running) | (false, _) => PendingStep::Keep,
     }
 }
+
+/// What a shard does when a Member gives a decided use back. Repeats find nothing and are acknowledged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// Drop the use row and count one use less.
+    pub drop_use: bool,
+    /// Drop the pending row of this redemption: its Member has decided, whatever it is asked.
+    pub drop_pending: bool,
+}
+
+/// See [`Undo`].
+#[must_use]
+pub const fn undo(used_by_rid: bool, pending: bool) -> Undo {
+    Undo { drop_use: used_by_rid, drop_pending: pending }
+}

@@ -1,7 +1,7 @@
 //! Campaigns and batches as administrators see them, and the checks on what they send.
 
 use super::body::{InvalidRequest, object, optional_object};
-use super::reward::{RewardType, check_name, valid_currency};
+use super::definition::{RewardType, check_name, valid_currency};
 use crate::code::Profile;
 use crate::limits::{INTEGER_MAX, LIST_ENTRIES_MAX, QUANTITY_MAX, USES_PER_CODE_MAX};
 use crate::time::{Date, Instant, Zone};
@@ -204,11 +204,11 @@ impl NewCampaign {
         }
         match reward {
             None => errors.add("reward_id", "no such reward definition"),
-            Some(RewardType::Credit | RewardType::Points) if self.profile == Profile::S16 => errors.add(
+            Some(kind) if kind.needs_long_tag() && self.profile == Profile::S16 => errors.add(
                 "profile",
-                "S16 has a 28-bit tag, below NIST's 32-bit floor: not for credit or points; use S20 or S25",
+                "S16 has a 28-bit tag, below NIST's 32-bit floor: not for credit, points, external or bonus; use S20 or S25",
             ),
-            Some(RewardType::Credit | RewardType::Points | RewardType::Feature) => {}
+            Some(_) => {}
         }
         if !(1..=QUANTITY_MAX).contains(&self.quantity) {
             errors.add("quantity", format!("1 to {QUANTITY_MAX}"));

@@ -1,7 +1,8 @@
 //! The live feed's frames.
 
 use super::redemption::Redemption;
-use super::reward::{Reward, Wallet};
+use super::reward::Reward;
+use super::wallet::Wallet;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 

@@ -49,6 +49,13 @@ pub enum ProtocolError {
         state: String,
         /// Where it may go.
         legal_moves: Vec<String>,
+        /// It would be allowed with `unknown_outcome: true`.
+        unknown_outcome: bool,
+    },
+    /// 409: what was given has been spent, so it cannot be taken back.
+    ValueSpent {
+        /// How much is missing.
+        short_by: u64,
     },
     /// 412
     VersionMismatch,
@@ -82,6 +89,7 @@ impl ProtocolError {
             Self::HttpMethodNotAllowed => "http_method_not_allowed",
             Self::AlreadyExists { .. } => "already_exists",
             Self::IllegalMove { .. } => "illegal_move",
+            Self::ValueSpent { .. } => "value_spent",
             Self::VersionMismatch => "version_mismatch",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -108,6 +116,9 @@ impl ProtocolError {
             }
             Self::AlreadyExists { .. } => (409, "It exists already", "Choose another id, or none."),
             Self::IllegalMove { .. } => (409, "This move is not allowed now", "See `legal_moves`."),
+            Self::ValueSpent { .. } => {
+                (409, "What was given has been spent", "Correct the balance first: `short_by` is missing.")
+            }
             Self::VersionMismatch => {
                 (412, "It has changed in the meantime", "Read it again and send its ETag in If-Match.")
             }
@@ -168,9 +179,18 @@ impl Problem {
                 }
             }
             ProtocolError::AlreadyExists { what } => problem.detail = format!("{what} exists already."),
-            ProtocolError::IllegalMove { state, legal_moves } => {
+            ProtocolError::IllegalMove { state, legal_moves, unknown_outcome } => {
                 extra("state", state.clone().into());
                 extra("legal_moves", legal_moves.clone().into());
+                if *unknown_outcome {
+                    extra("unknown_outcome", true.into());
+                    problem.detail = "A delivery is under way, or nobody knows what became of one: wait for it, or \
+                                      say `unknown_outcome: true`."
+                        .to_owned();
+                }
+            }
+            ProtocolError::ValueSpent { short_by } => {
+                extra("short_by", (*short_by).into());
             }
             ProtocolError::InternalError { id } => {
                 extra("id", id.clone().into());

@@ -103,6 +103,10 @@ impl RedemptionStatus {
 pub enum RedemptionKind {
     /// A code.
     Code,
+    /// Points.
+    Points,
+    /// Nothing: it was given by hand or by a service.
+    Gift,
 }
 
 /// A redemption's ledger row in short.
@@ -164,9 +168,36 @@ pub struct Redemption {
     /// Actor, when not the member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Why, where somebody who acted on it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Order given with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
+}
+
+/// What an operator decides about a redemption that the server could not finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It was given by other means.
+    Granted,
+    /// It is not to be given; its use is given back.
+    Cancelled,
+}
+
+/// Body of `POST /v1/redemptions/{id}/resolve`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveBody {
+    /// How.
+    #[serde(rename = "as")]
+    pub resolution: Resolution,
+    /// Why.
+    pub reason: String,
+    /// Cancel although a delivery is under way or nobody knows what became of one.
+    #[serde(default)]
+    pub unknown_outcome: bool,
 }
 
 /// What a redemption would do.

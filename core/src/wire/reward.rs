@@ -1,242 +1,86 @@
-//! Reward definitions, rewards, wallets and ledger rows.
+//! Rewards: one given thing, where it stands in its life, and how it came there.
 
-use super::body::{InvalidRequest, object};
-use crate::limits::{INTEGER_MAX, NAME_CHARS_MAX};
+use super::body::{InvalidRequest, optional_object};
+use super::definition::{RewardType, RewardValue};
+use crate::limits::{FULFILMENT_DATA_BYTES_MAX, LIST_ENTRIES_MAX, NOTE_CHARS_MAX};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
-/// What kind of thing is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub enum RewardType {
-    /// Prepaid money in a currency.
-    Credit,
-    /// A feature unlocked by key.
-    Feature,
-    /// Loyalty points.
-    Points,
-}
-
-/// Value by type: credit `{currency, amount_minor}`, feature `{key}`, points `{amount}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub enum RewardValue {
-    /// Minor units of a currency (ISO 4217).
-    #[serde(rename_all = "snake_case")]
-    Credit {
-        /// Three capital letters.
-        currency: String,
-        /// Minor units, from 1.
-        #[cfg_attr(feature = "typescript", ts(type = "number"))]
-        amount_minor: u64,
-    },
-    /// A feature.
-    Feature {
-        /// Its key.
-        key: String,
-    },
-    /// Points.
-    Points {
-        /// From 1.
-        #[cfg_attr(feature = "typescript", ts(type = "number"))]
-        amount: u64,
-    },
-}
-
-/// Who applies a reward.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub enum Mechanic {
-    /// The built-in wallet, in the deciding commit.
-    Wallet {},
-}
-
-/// Body of `POST /v1/reward-definitions`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewRewardDefinition {
-    /// `[a-z0-9][a-z0-9_-]{0,63}`; assigned when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reward_id: Option<String>,
-    /// Shown to people.
-    pub name: String,
-    /// Type.
-    #[serde(rename = "type")]
-    pub kind: RewardType,
-    /// Value by type.
-    #[serde(deserialize_with = "object")]
-    pub value: RewardValue,
-    /// Must be false: these types are applied at once.
-    #[serde(default)]
-    pub player_should_claim: bool,
-    /// Must be true: these types are applied at once.
-    #[serde(default = "yes")]
-    pub automatic_activation: bool,
-    /// The wallet.
-    #[serde(default = "wallet", deserialize_with = "object")]
-    pub mechanic: Mechanic,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn wallet() -> Mechanic {
-    Mechanic::Wallet {}
-}
-
-/// What is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct RewardDefinition {
-    /// Unique in the merchant.
-    pub reward_id: String,
-    /// Shown to people.
-    pub name: String,
-    /// Type.
-    #[serde(rename = "type")]
-    pub kind: RewardType,
-    /// Value by type.
-    pub value: RewardValue,
-    /// Whether it rests until the player claims it.
-    pub player_should_claim: bool,
-    /// Whether it is applied without the player's activation.
-    pub automatic_activation: bool,
-    /// Most tries to apply it.
-    pub attempts_max: u32,
-    /// Longest wait for a mechanic's late answer.
-    pub fulfilment_timeout_s: u32,
-    /// Who applies it.
-    pub mechanic: Mechanic,
-    /// From 1.
-    pub version: u32,
-}
-
-/// Whether a text can be an id given by an administrator.
-#[must_use]
-pub(crate) fn valid_slug(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    first && text.len() <= 64 && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-}
-
-/// A name shown to people: 1 to 200 characters, not blank, no control characters.
-pub(crate) fn check_name(errors: &mut InvalidRequest, name: &str) {
-    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        errors.add("name", format!("1 to {NAME_CHARS_MAX} characters, not blank, no control characters"));
-    }
-}
-
-/// Whether a text is an ISO 4217 code in form.
-pub(crate) fn valid_currency(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())
-}
-
-impl NewRewardDefinition {
-    /// The definition, version 1. `fallback_id` is used where none was given.
-    ///
-    /// # Errors
-    /// Every field that is out of range or contradicts another.
-    pub fn define(self, fallback_id: &str) -> Result<RewardDefinition, InvalidRequest> {
-        let mut errors = InvalidRequest::default();
-        let reward_id = self.reward_id.unwrap_or_else(|| fallback_id.to_owned());
-        if !valid_slug(&reward_id) {
-            errors.add("reward_id", "1 to 64 characters of a-z, 0-9, - and _, the first a letter or digit");
-        }
-        check_name(&mut errors, &self.name);
-        match (self.kind, &self.value) {
-            (RewardType::Credit, RewardValue::Credit { currency, amount_minor }) => {
-                if !valid_currency(currency) {
-                    errors.add("value.currency", "three capital letters (ISO 4217)");
-                }
-                if !(1..=INTEGER_MAX).contains(amount_minor) {
-                    errors.add("value.amount_minor", format!("1 to {INTEGER_MAX}"));
-                }
-            }
-            (RewardType::Feature, RewardValue::Feature { key }) => {
-                if !crate::token::valid_attribute(key) {
-                    errors.add("value.key", "1 to 64 characters");
-                }
-            }
-            (RewardType::Points, RewardValue::Points { amount }) => {
-                if !(1..=INTEGER_MAX).contains(amount) {
-                    errors.add("value.amount", format!("1 to {INTEGER_MAX}"));
-                }
-            }
-            (RewardType::Credit, _) => errors.add("value", "credit needs {currency, amount_minor}"),
-            (RewardType::Feature, _) => errors.add("value", "feature needs {key}"),
-            (RewardType::Points, _) => errors.add("value", "points need {amount}"),
-        }
-        if self.player_should_claim {
-            errors.add("player_should_claim", "must be false: credit, feature and points are applied at once");
-        }
-        if !self.automatic_activation {
-            errors.add("automatic_activation", "must be true: credit, feature and points are applied at once");
-        }
-        errors.into_result()?;
-        Ok(RewardDefinition {
-            reward_id,
-            name: self.name,
-            kind: self.kind,
-            value: self.value,
-            player_should_claim: false,
-            automatic_activation: true,
-            attempts_max: 10,
-            fulfilment_timeout_s: 86_400,
-            mechanic: self.mechanic,
-            version: 1,
-        })
-    }
-}
-
-impl RewardDefinition {
-    /// What an administrator may change, as a body again.
-    #[must_use]
-    pub fn editable(&self) -> NewRewardDefinition {
-        NewRewardDefinition {
-            reward_id: Some(self.reward_id.clone()),
-            name: self.name.clone(),
-            kind: self.kind,
-            value: self.value.clone(),
-            player_should_claim: self.player_should_claim,
-            automatic_activation: self.automatic_activation,
-            mechanic: self.mechanic.clone(),
-        }
-    }
-
-    /// This definition with another body, one version on. Its id and type never change: campaigns were checked
-    /// against them.
-    ///
-    /// # Errors
-    /// Every field that is out of range or fixed.
-    pub fn revise(&self, body: NewRewardDefinition) -> Result<Self, InvalidRequest> {
-        let mut errors = InvalidRequest::default();
-        if body.reward_id.as_ref() != Some(&self.reward_id) {
-            errors.add("reward_id", "never changes");
-        }
-        if body.kind != self.kind {
-            errors.add("type", "never changes; make another definition");
-        }
-        errors.into_result()?;
-        let revised = body.define(&self.reward_id)?;
-        Ok(Self { version: self.version + 1, ..revised })
-    }
-}
-
 /// Where a reward stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum RewardState {
-    /// Made, not applied.
+    /// Rests until the player claims it.
+    Unclaimed,
+    /// Rests until it is activated.
     PendingActivation,
-    /// Being applied.
+    /// Being applied, or played.
     InProgress,
     /// Applied.
     Granted,
+    /// Its time is over.
+    Complete,
+    /// Nobody claimed or activated it in time.
+    Expired,
+    /// Could not be applied; tried again by itself, or an operator decides.
+    Failed,
+    /// The player did not want it.
+    Declined,
+    /// Taken back.
+    Deleted,
+    /// A game that was not played in time.
+    Bounced,
+}
+
+impl RewardState {
+    /// Every state.
+    pub const ALL: [Self; 10] = [
+        Self::Unclaimed,
+        Self::PendingActivation,
+        Self::InProgress,
+        Self::Granted,
+        Self::Complete,
+        Self::Expired,
+        Self::Failed,
+        Self::Declined,
+        Self::Deleted,
+        Self::Bounced,
+    ];
+
+    /// snake_case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unclaimed => "unclaimed",
+            Self::PendingActivation => "pending_activation",
+            Self::InProgress => "in_progress",
+            Self::Granted => "granted",
+            Self::Complete => "complete",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Declined => "declined",
+            Self::Deleted => "deleted",
+            Self::Bounced => "bounced",
+        }
+    }
+}
+
+/// Where a reward comes from that no code gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum RewardSource {
+    /// A mission was done.
+    Mission,
+    /// A tournament was won.
+    Tournament,
+    /// A campaign without codes.
+    Campaign,
+    /// Bought.
+    Shop,
+    /// An administrator gave it.
+    Admin,
 }
 
 /// One move of a reward.
@@ -254,11 +98,33 @@ pub struct RewardMove {
     pub at: Instant,
     /// Who.
     pub actor: String,
+    /// Why, where somebody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the fulfiller said, and what support wrote to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct Fulfilment {
+    /// The fulfiller's own data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "Record<string, unknown>"))]
+    pub data: Option<serde_json::Map<String, serde_json::Value>>,
+    /// A note of support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When it answered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub answered_at: Option<Instant>,
 }
 
 /// One given thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
 pub struct Reward {
     /// Opaque.
     pub id: String,
@@ -276,85 +142,182 @@ pub struct Reward {
     /// Where it stands.
     pub state: RewardState,
     /// The redemption that made it.
-    pub redemption_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redemption_id: Option<String>,
+    /// Where it comes from, where no code gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<RewardSource>,
+    /// The giver's own reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// First instant at which it is too late to claim, activate or play it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub valid_until: Option<Instant>,
+    /// First instant at which it runs no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub runs_until: Option<Instant>,
     /// Tries so far to apply it.
     pub attempts: u32,
     /// Most tries.
     pub attempts_max: u32,
+    /// When the server tries again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub next_attempt_at: Option<Instant>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The fulfiller's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fulfilment: Option<Fulfilment>,
     /// Its life so far.
     pub moves: Vec<RewardMove>,
 }
 
-/// Credit in one currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-#[cfg_attr(feature = "typescript", ts(rename = "Money"))]
-pub struct Credit {
-    /// ISO 4217.
-    pub currency: String,
-    /// Minor units.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub amount_minor: u64,
+/// Body of `POST /v1/members/{id}/rewards`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GiveBody {
+    /// Definition.
+    pub reward_id: String,
+    /// Why.
+    pub reason: String,
+    /// Where it comes from; `admin` where absent.
+    pub source: Option<RewardSource>,
+    /// The giver's own reference.
+    pub reference: Option<String>,
 }
 
-/// Running boosters: none of the present reward types runs.
-pub type Boosters = [(); 0];
-
-/// What a member has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct Wallet {
-    /// Points.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub points: u64,
-    /// Experience.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub xp: u64,
-    /// Tokens.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub tokens: u64,
-    /// One entry per currency.
-    pub credit: Vec<Credit>,
-    /// Keys of unlocked features, ascending.
-    pub features: Vec<String>,
-    /// Running boosters.
-    #[cfg_attr(feature = "typescript", ts(type = "unknown[]"))]
-    pub boosters: Boosters,
+/// Body of calls that may say why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    /// Why.
+    pub reason: Option<String>,
 }
 
-/// An append-only ledger row; a balance is their sum.
+/// Body of `PUT /v1/members/{id}`: what it names is set, the rest stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileBody {
+    /// Shown to staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Redemptions may be reset freely, and are kept apart from production figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tester: Option<bool>,
+    /// Loyalty tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Marketing persona.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<String>,
+    /// Free tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Stored roles, which eligibility rules read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+}
+
+impl ProfileBody {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// Every field that is out of range.
+    pub fn check(&self) -> Result<(), InvalidRequest> {
+        let mut errors = InvalidRequest::default();
+        let attribute = |text: &String| crate::token::valid_attribute(text);
+        if let Some(name) = &self.name {
+            super::definition::check_name(&mut errors, name);
+        }
+        for (path, value) in [("tier", &self.tier), ("persona", &self.persona)] {
+            if value.as_ref().is_some_and(|text| !attribute(text)) {
+                errors.add(path, format!("1 to {} characters", crate::limits::ATTRIBUTE_CHARS_MAX));
+            }
+        }
+        for (path, list) in [("tags", &self.tags), ("roles", &self.roles)] {
+            let legal = |list: &Vec<String>| list.len() <= LIST_ENTRIES_MAX && list.iter().all(attribute);
+            if list.as_ref().is_some_and(|list| !legal(list)) {
+                let (entries, chars) = (LIST_ENTRIES_MAX, crate::limits::ATTRIBUTE_CHARS_MAX);
+                errors.add(path, format!("at most {entries} entries of 1 to {chars} characters"));
+            }
+        }
+        errors.into_result()
+    }
+}
+
+/// A member as administrators see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-#[cfg_attr(feature = "typescript", ts(optional_fields))]
-pub struct LedgerRow {
-    /// Opaque.
-    pub ledger_id: String,
-    /// Short and readable, for receipts.
-    pub number: String,
-    /// When.
-    #[cfg_attr(feature = "typescript", ts(type = "string"))]
-    pub at: Instant,
-    /// `points`, `credit` or `feature`.
-    pub asset: String,
-    /// Of credit.
+pub struct MemberResource {
+    /// The merchant's own id of them.
+    pub member_id: String,
+    /// Their random name in audit and reports.
+    pub member: String,
+    /// Shown to staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// Key of a feature.
+    pub name: Option<String>,
+    /// Kept apart from production figures.
+    pub tester: bool,
+    /// Loyalty tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feature: Option<String>,
-    /// Change, in minor units for credit.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub amount: u64,
-    /// Balance after it.
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub balance_after: u64,
-    /// Why it was written: `redemption`.
-    pub kind: String,
-    /// The redemption that made it.
+    pub tier: Option<String>,
+    /// Marketing persona.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redemption_id: Option<String>,
-    /// Units.
-    pub quantity: u32,
-    /// Actor.
-    pub by: String,
+    pub persona: Option<String>,
+    /// Free tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Stored roles.
+    pub roles: Vec<String>,
+}
+
+/// Body of `PATCH /v1/members/{id}/rewards/{rid}/fulfilment`, after the merge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FulfilmentBody {
+    /// The fulfiller's own data.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    pub data: Option<serde_json::Map<String, serde_json::Value>>,
+    /// A note of support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl FulfilmentBody {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// What is too large.
+    pub fn check(&self) -> Result<(), InvalidRequest> {
+        let mut errors = InvalidRequest::default();
+        let size = self.data.as_ref().and_then(|data| serde_json::to_string(data).ok()).map_or(0, |text| text.len());
+        if size > FULFILMENT_DATA_BYTES_MAX {
+            errors.add("data", format!("at most {FULFILMENT_DATA_BYTES_MAX} bytes"));
+        }
+        if self.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+            errors.add("note", format!("at most {NOTE_CHARS_MAX} characters"));
+        }
+        errors.into_result()
+    }
+}
+
+/// Checks a reason: 1 to 500 characters, not blank, no control characters but line ends.
+///
+/// # Errors
+/// The path is `reason`.
+pub fn check_reason(reason: Option<&str>, required: bool) -> Result<(), InvalidRequest> {
+    match reason {
+        None if required => Err(InvalidRequest::one("reason", "is required")),
+        None => Ok(()),
+        Some(text) => {
+            let legal = !text.trim().is_empty()
+                && text.chars().count() <= NOTE_CHARS_MAX
+                && !text.chars().any(|c| c.is_control() && c != '\n');
+            let expected = format!("1 to {NOTE_CHARS_MAX} characters, not blank, no control characters");
+            if legal { Ok(()) } else { Err(InvalidRequest::one("reason", expected)) }
+        }
+    }
 }

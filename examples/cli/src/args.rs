@@ -37,7 +37,11 @@ Examples:
   Find out whether codes are genuine, and their numbers in minting order:
     $ counterfoil verify --root-file root.hex --environment live --merchant acme < codes.txt
 
-Exit status: 0 done, 1 a read or write failed, 2 wrong flags or input (nothing was written), 130 interrupted.
+  Find out whether an exported audit log is as it was written (needs no secret):
+    $ counterfoil audit verify acme-2026-11.jsonl
+
+Exit status: 0 done, 1 a read or write failed, or an audit log is not as it was written, 2 wrong flags or input
+(nothing was written), 130 interrupted.
 A text that is no code is an answer of `check` and `verify`, not a failure.";
 
 /// What to do.
@@ -46,7 +50,16 @@ pub(crate) enum Command {
     Mint(MintArgs),
     Check(CheckArgs),
     Verify(VerifyArgs),
+    /// Look into audit logs.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     Vectors(VectorsArgs),
+}
+
+/// What to do with an audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    Verify(AuditVerifyArgs),
 }
 
 /// The root secret. Exactly one source is used; flags win over the environment variable.
@@ -209,6 +222,54 @@ the service knows.
 Examples:
     $ echo 0000-PMHX-FT5V-PPXF-4FNQ | counterfoil verify --root-file root.hex --environment live --merchant acme
     {\"ok\":true,\"profile\":\"S20\",\"epoch\":0,\"campaign\":1,\"serial\":6965167,\"canonical\":\"0000-PMHX-FT5V-PPXF-4FNQ\",\"authentic\":true,\"seq\":0}";
+
+/// Find out whether an exported audit log is as it was written, without a network and without any secret.
+///
+/// Every change that somebody made is an entry in the chain of the object that it changed: each entry names the hash
+/// of the one before. Every minute all chains are sealed together, and the seals are a chain as well. So nothing can
+/// be changed, left out, put in or moved without a trace, but for the entries after the last seal that are also the
+/// last of their object: those are counted as unsealed.
+///
+/// Whoever can rewrite everything can write chains that fit. Against that a seal goes out by webhook every day
+/// (`audit.seal`): give its hash as --anchor.
+#[derive(Debug, Args)]
+#[command(after_long_help = AUDIT_VERIFY_EXAMPLES)]
+pub(crate) struct AuditVerifyArgs {
+    /// File that GET /v1/audit/export answered; - for the standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Hash of a seal that must occur: one that you have from another place than the file.
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) anchor: Option<String>,
+}
+
+/// A hash as exports write it.
+fn hash(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a seal's hash has 64 hexadecimal digits".to_owned())
+    }
+}
+
+const AUDIT_VERIFY_EXAMPLES: &str = "\
+Exit status: 0 it is as it was written, 1 it is not (each finding is a line of the output, at most 100 of them),
+2 wrong flags, or the file cannot be read.
+
+Findings name the line at which the file stops making sense. What was changed, left out or moved is there, or between
+that line and the one that it refers to:
+  line 812: changed: its hash is …            somebody edited this line
+  line 812: entry 7 of member/… leaves a gap  lines are missing before it
+  line 900: seal 31 is not of the entries …   an entry before it was rewritten together with its hash
+
+Examples:
+  The log of one month, and whether it holds the seal that our mail server got on the 17th:
+    $ curl -fsS -H \"Authorization: Bearer $TOKEN\" \"https://shop.example/v1/audit/export?month=2026-11\" > 2026-11.jsonl
+    $ counterfoil audit verify 2026-11.jsonl --anchor 5f0c…
+
+  Compressed:
+    $ zcat 2026-10.jsonl.gz | counterfoil audit verify -";
 
 /// Write the published test vectors of the code format.
 ///

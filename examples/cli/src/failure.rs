@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Reading or writing failed: which, and why.
     Io(String, io::Error),
+    /// What was looked into is not as it should be: how many findings the output has.
+    Findings(u64),
     /// Whoever read the output stopped reading: a quiet end, as with `head`.
     ReaderLeft,
     /// The person interrupted the work; nothing of it is left.
@@ -40,6 +42,8 @@ impl Failure {
         match self {
             Self::Usage(problem) => Some(problem.clone()),
             Self::Io(what, error) => Some(format!("{what}: {error}")),
+            Self::Findings(1) => Some("1 finding: this is not as it was written".to_owned()),
+            Self::Findings(count) => Some(format!("{count} findings: this is not as it was written")),
             Self::Interrupted => Some("interrupted; nothing was written".to_owned()),
             Self::ReaderLeft => None,
         }
@@ -49,7 +53,7 @@ impl Failure {
     pub(crate) const fn status(&self) -> u8 {
         match self {
             Self::ReaderLeft => 0,
-            Self::Io(..) => 1,
+            Self::Io(..) | Self::Findings(_) => 1,
             Self::Usage(_) => 2,
             Self::Interrupted => 130,
         }

@@ -1,12 +1,13 @@
-//! The companion `counterfoil`: mint, check and verify redemption codes without a network.
+//! The companion `counterfoil`: mint, check and verify redemption codes, and verify audit logs, without a network.
 //!
 //! [`run`] is the whole program with its surroundings as arguments, so that tests can drive it in their own
 //! process. Everything it knows of codes comes from `counterfoil_core`; here is only input and output.
 //!
-//! Exit statuses: 0 done (a text that is no code is an answer, not a failure), 1 a read or write failed,
-//! 2 wrong flags or input, 130 interrupted. Whoever reads the output may stop reading at any time.
+//! Exit statuses: 0 done (a text that is no code is an answer, not a failure), 1 a read or write failed or an audit
+//! log is not as it was written, 2 wrong flags or input, 130 interrupted. Whoever reads the output may stop reading at any time.
 
 mod args;
+mod audit;
 mod failure;
 mod judge;
 mod lines;
@@ -15,7 +16,7 @@ mod output;
 mod roots;
 pub mod vectors;
 
-use args::{Cli, Command};
+use args::{AuditCommand, Cli, Command};
 use clap::Parser;
 use failure::Failure;
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut surroundings: Surr
         Command::Mint(args) => mint::run(args, &mut surroundings),
         Command::Check(args) => judge::check(args, &mut surroundings),
         Command::Verify(args) => judge::verify(args, &mut surroundings),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args, &mut surroundings),
         Command::Vectors(args) => vectors::run(args, &mut surroundings),
     };
     let Err(failure) = done else { return 0 };

@@ -8,6 +8,7 @@ import { Brand, MemberChoice } from "./header";
 import { History } from "./history";
 import { clientOf, type Member, memberFromAddress, writeMemberToAddress } from "./members";
 import { Redeem } from "./redeem";
+import { Rewards } from "./rewards";
 import { Wallet } from "./wallet";
 
 export function App() {
@@ -51,6 +52,7 @@ function Account({ member }: { member: Member }) {
         <ConnectionNote />
         <Wallet member={member} />
       </div>
+      <Rewards />
       <History />
     </main>
   );

@@ -32,3 +32,42 @@ export function waitFor(seconds: number): string {
   if (minutes < 90) return `in about ${minutes} minutes`;
   return `in about ${Math.ceil(minutes / 60)} hours`;
 }
+
+const DAY_S = 86_400;
+const HOUR_S = 3_600;
+const two = (amount: number): string => String(amount).padStart(2, "0");
+
+/** Time left as a clock shows it, "1:59:43"; days where there are any; `coarse`: no seconds before the last minute. */
+export function remaining(ms: number, coarse = false): string {
+  const seconds = Math.ceil(ms / 1000);
+  const [days, hours, minutes] = [Math.floor(seconds / DAY_S), Math.floor((seconds % DAY_S) / HOUR_S), Math.floor((seconds % HOUR_S) / 60)];
+  if (days > 0) return `${days} ${days === 1 ? "day" : "days"}${days < 7 && hours > 0 ? ` ${hours} h` : ""}`;
+  if (coarse) return seconds < 60 ? "under a minute" : hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+/** "2 hours", "1 hour 30 minutes", "3 days": the two largest units. */
+export function spokenTime(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  const units = [
+    ["day", Math.floor(seconds / DAY_S)],
+    ["hour", Math.floor((seconds % DAY_S) / HOUR_S)],
+    ["minute", Math.floor((seconds % HOUR_S) / 60)],
+    ["second", seconds % 60],
+  ] as const;
+  const first = Math.max(0, units.findIndex(([, amount]) => amount > 0));
+  const parts = units.slice(first, first + (first < 2 ? 2 : 1)).filter(([, amount]) => amount > 0);
+  return parts.map(([unit, amount]) => `${amount} ${unit}${amount === 1 ? "" : "s"}`).join(" ") || "no time";
+}
+
+const factor = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
+/** Thousandths as "×2" or "×1.5". */
+export const times = (permille: number): string => `×${factor.format(permille / 1000)}`;
+
+const sameDay = (one: Date, other: Date): boolean => one.toDateString() === other.toDateString();
+
+/** "14:05" today, with its date on any other day. */
+export function timeToday(instant: string): string {
+  const at = new Date(instant);
+  return sameDay(at, new Date()) ? time.format(at) : dayAndTime.format(at);
+}

@@ -1,7 +1,7 @@
 // What became of every code, live.
 
-import type { LedgerRow, Redemption, RedemptionStatus } from "@counterfoil/sdk";
-import { useRedemptions } from "@counterfoil/sdk/react";
+import type { LedgerRow, Redemption, RedemptionStatus, Reward } from "@counterfoil/sdk";
+import { useRedemptions, useRewards } from "@counterfoil/sdk/react";
 import { useState } from "react";
 
 import { moment, readable } from "./format";
@@ -13,7 +13,8 @@ import { worthOfRow } from "./reward";
 const AT_FIRST = 6;
 
 export function History() {
-  const { redemptions, loading, error, refresh } = useRedemptions();
+  const { redemptions, loading, error, refresh, hasMore, loadMore } = useRedemptions();
+  const { rewards } = useRewards();
   const ledger = useLedger();
   const [all, setAll] = useState(false);
   const shown = all ? redemptions : redemptions.slice(0, AT_FIRST);
@@ -23,7 +24,12 @@ export function History() {
       {redemptions.length > 0 ? (
         <ol>
           {shown.map((redemption) => (
-            <Entry key={redemption.redemption_id} redemption={redemption} rows={ledger.get(redemption.redemption_id) ?? []} />
+            <Entry
+              key={redemption.redemption_id}
+              redemption={redemption}
+              rows={ledger.get(redemption.redemption_id) ?? []}
+              rewards={rewards.filter(({ redemption_id }) => redemption_id === redemption.redemption_id)}
+            />
           ))}
         </ol>
       ) : error ? (
@@ -41,11 +47,18 @@ export function History() {
       ) : (
         <p className="empty">Codes you redeem appear here, each with its receipt.</p>
       )}
-      {redemptions.length > AT_FIRST && (
-        <button type="button" className="button button-quiet" aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show ${redemptions.length - AT_FIRST} more`}
-        </button>
-      )}
+      <div className="history-more">
+        {redemptions.length > AT_FIRST && (
+          <button type="button" className="button button-quiet" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? "Show fewer" : `Show ${redemptions.length - AT_FIRST} more`}
+          </button>
+        )}
+        {all && hasMore && (
+          <button type="button" className="button button-quiet" aria-disabled={loading} onClick={loadMore}>
+            Show older ones
+          </button>
+        )}
+      </div>
     </section>
   );
 }
@@ -63,13 +76,17 @@ const STATUS: Record<RedemptionStatus, { name: string; icon: IconName; tone: "go
   reversed: { name: "Taken back", icon: "undo", tone: "past" },
 };
 
-function Entry({ redemption, rows }: { redemption: Redemption; rows: LedgerRow[] }) {
+/** Given, and its owner has yet to do something with it. */
+const WAITS = { name: "In your rewards", icon: "gift", tone: "good" } as const;
+
+function Entry({ redemption, rows, rewards }: { redemption: Redemption; rows: LedgerRow[]; rewards: Reward[] }) {
   const { redemption_id, status, refusal, created_at, ledger, order } = redemption;
-  const { name, icon, tone } = STATUS[status];
+  const waits = status === "granted" && rewards.some(({ state }) => state === "unclaimed" || state === "pending_activation");
+  const { name, icon, tone } = waits ? WAITS : STATUS[status];
   const why = refusal && explain(refusal);
   return (
     <li className="entry" id={`redemption-${redemption_id}`} tabIndex={-1} data-status={status}>
-      <p className="entry-title">{why ? why.title : received(redemption, rows)}</p>
+      <p className="entry-title">{why ? why.title : received(redemption, rows, rewards)}</p>
       <p className="status" data-tone={tone}>
         <Icon name={icon} size={16} /> {name}
       </p>
@@ -88,10 +105,11 @@ function Entry({ redemption, rows }: { redemption: Redemption; rows: LedgerRow[]
   );
 }
 
-/** What it gave, from the ledger; until that is read, the reward's own name. */
-function received({ reward_id, quantity }: Redemption, rows: LedgerRow[]): string {
-  const gave = rows.filter(({ kind }) => kind === "redemption").map(worthOfRow);
+/** What it gave, from the ledger, or which rewards; until those are read, the reward's own key. */
+function received({ reward_id, quantity }: Redemption, rows: LedgerRow[], rewards: Reward[]): string {
+  const given = rows.filter(({ kind }) => kind === "redemption" || kind === "reward").map(worthOfRow);
+  const gave = given.filter((worth) => worth !== undefined);
   if (gave.length > 0) return gave.map(({ headline, kind }) => `${headline} ${kind}`).join(", ");
-  if (!reward_id) return "Code";
-  return quantity > 1 ? `${quantity} × ${readable(reward_id)}` : readable(reward_id);
+  const name = rewards[0]?.name ?? (reward_id ? readable(reward_id) : "Code");
+  return quantity > 1 ? `${quantity} × ${name}` : name;
 }

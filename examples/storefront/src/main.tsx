@@ -5,6 +5,7 @@ import "./styles/header.css";
 import "./styles/redeem.css";
 import "./styles/ticket.css";
 import "./styles/account.css";
+import "./styles/rewards.css";
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

@@ -24,12 +24,12 @@ export function clientOf(member: Member): Client {
 
 const RENEW_BEFORE_END_MS = 5 * 60_000;
 
-/** Keeps the token until shortly before its end; calls at the same time share one request. */
-function tokenSource(sub: string): () => Promise<string> {
+/** Keeps the token until shortly before its end, or until the edge refuses it; calls at the same time share one request. */
+function tokenSource(sub: string): (refused?: string) => Promise<string> {
   let held: { token: string; endsAtMs: number } | undefined;
   let asking: Promise<string> | undefined;
-  return async () => {
-    if (held && Date.now() < held.endsAtMs - RENEW_BEFORE_END_MS) return held.token;
+  return async (refused) => {
+    if (held && held.token !== refused && Date.now() < held.endsAtMs - RENEW_BEFORE_END_MS) return held.token;
     asking ??= requestToken(sub)
       .then((token) => {
         held = { token, endsAtMs: endOf(token) };

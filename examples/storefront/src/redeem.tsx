@@ -104,8 +104,8 @@ export function Redeem() {
 }
 
 /** A redemption begun before this page was loaded is being, or has been, brought to its end. */
-function Earlier({ redemption: { state, previewed, sent } }: { redemption: UseRedemption }) {
-  if (!sent || previewed) return null;
+function Earlier({ redemption: { state, resumed } }: { redemption: UseRedemption }) {
+  if (!resumed) return null;
   return (
     <p className="earlier" role="status">
       <Icon name="undo" size={18} />

@@ -30,6 +30,20 @@ const UNMET: Record<string, string> = {
   tag: "members who were invited to it",
 };
 
+/** Where a reward stands that somebody wanted to move from elsewhere. */
+const MOVED_ON: Record<string, string> = {
+  unclaimed: "It has to be claimed first.",
+  pending_activation: "It cannot be used here: it waits for its time.",
+  in_progress: "It is being delivered already.",
+  granted: "You have it already.",
+  complete: "It has been used up.",
+  expired: "Its time is over.",
+  failed: "It is being delivered; that takes longer than it should.",
+  declined: "It was declined.",
+  deleted: "The shop has taken it back.",
+  bounced: "Its time to be played is over.",
+};
+
 // The compiler sees to it that none of the SDK's refusals is missing; some come with later servers.
 const REFUSALS = {
   malformed_code: say("That is not a complete code", "Please compare it with yours, symbol by symbol."),
@@ -89,6 +103,7 @@ const REFUSALS = {
         ? `Only ${count(available)} of the ${count(requested)} you asked for are left. Nothing was taken.`
         : "There are fewer left than you asked for. Nothing was taken.",
   }),
+  illegal_move: ({ state }) => ({ title: "It has changed meanwhile", text: MOVED_ON[String(state)] ?? "That is not possible any more." }),
 } satisfies Record<Refusal["code"], Explain> & Record<string, Explain>;
 
 const FAILURES: Record<string, Explain> = {

@@ -1,14 +1,14 @@
 // What a code is worth, as a ticket: to be confirmed, on its way, and stamped when it has been redeemed.
 
-import type { Redemption } from "@counterfoil/sdk";
-import { useRedemptions, type UseRedemption } from "@counterfoil/sdk/react";
+import type { Redemption, Reward } from "@counterfoil/sdk";
+import { useRedemptions, useRewards, type UseRedemption } from "@counterfoil/sdk/react";
 import { type ReactNode, type RefObject, useEffect, useState } from "react";
 
 import { lastMoment } from "./format";
 import { Busy, Icon } from "./icons";
 import { useLedger } from "./ledger";
 import { explainError } from "./refusals";
-import { type Worth, worthOfReward, worthOfRow } from "./reward";
+import { restsFor, waitsFor, type Worth, worthOfReward, worthOfRow } from "./reward";
 
 interface TicketProps {
   redemption: UseRedemption;
@@ -23,7 +23,11 @@ export function Ticket({ redemption, heading, onConfirm, onCancel, onAnother }: 
   const latest = useLatest(redemption.redemption);
   const ledger = useLedger();
   const rows = latest ? ledger.get(latest.redemption_id) : undefined;
-  const worth = previewed ? worthOfReward(previewed.reward) : rows?.[0] && worthOfRow(rows[0]);
+  const { rewards } = useRewards();
+  const given = rewards.find(({ redemption_id }) => redemption_id !== undefined && redemption_id === latest?.redemption_id);
+  const subject = previewed?.reward ?? given;
+  const worth = subject ? worthOfReward(subject) : rows?.[0] && worthOfRow(rows[0]);
+  const next = given ? waitsFor(given) : previewed && restsFor(previewed.reward.type);
   return (
     <div className="ticket" data-state={state}>
       <div className="ticket-face">
@@ -54,7 +58,7 @@ export function Ticket({ redemption, heading, onConfirm, onCancel, onAnother }: 
           </>
         )}
         {state === "redeeming" && <Progress />}
-        {state === "done" && latest && <Done status={latest.status} retrying={latest.next_attempt_at !== undefined} onAnother={onAnother} />}
+        {state === "done" && latest && <Done redemption={latest} given={given} next={next || undefined} onAnother={onAnother} />}
         {state === "error" && error && (
           <div role="alert">
             <p>
@@ -129,13 +133,26 @@ function Progress() {
   );
 }
 
-function Done({ status, retrying, onAnother }: { status: Redemption["status"]; retrying: boolean; onAnother(): void }) {
+interface DoneProps {
+  redemption: Redemption;
+  /** The reward that came of it, once it is known. */
+  given: Reward | undefined;
+  /** Where it waits, if it does. */
+  next: string | undefined;
+  onAnother(): void;
+}
+
+function Done({ redemption, given, next, onAnother }: DoneProps) {
+  const { status } = redemption;
   return (
     <>
-      <p className="ticket-done" role="status" data-status={status}>
+      <div className="ticket-done" role="status" data-status={status}>
         <Icon name={status === "granted" ? "check" : "clock"} size={22} />
-        <span>{doneText(status, retrying)}</span>
-      </p>
+        <p>
+          {status === "granted" && next ? next : doneText(redemption)}{" "}
+          {given && (next || status !== "granted") && <a href={`#reward-${given.id}`}>Show it</a>}
+        </p>
+      </div>
       <button type="button" className="button button-quiet" onClick={onAnother}>
         Redeem another code
       </button>
@@ -143,12 +160,12 @@ function Done({ status, retrying, onAnother }: { status: Redemption["status"]; r
   );
 }
 
-function doneText(status: Redemption["status"], retrying: boolean): string {
+function doneText({ status, next_attempt_at }: Redemption): string {
   switch (status) {
     case "granted":
       return "It is yours: look in your wallet.";
     case "grant_failed":
-      return retrying
+      return next_attempt_at
         ? "The code is used; its reward is late. We keep trying, there is nothing to do for you."
         : "The code is used, but its reward could not be given. We have been told and will see to it.";
     case "reversed":

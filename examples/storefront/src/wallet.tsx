@@ -4,10 +4,12 @@ import type { Wallet as Balances } from "@counterfoil/sdk";
 import { useWallet } from "@counterfoil/sdk/react";
 import { useState } from "react";
 
+import { Countdown } from "./clock";
 import { count, money, readable } from "./format";
 import { Icon } from "./icons";
 import type { Member } from "./members";
 import { explainError } from "./refusals";
+import { boost } from "./reward";
 
 export function Wallet({ member }: { member: Member }) {
   const { wallet, loading, error, refresh } = useWallet();
@@ -65,6 +67,19 @@ function Contents({ wallet, change }: { wallet: Balances; change: Change | null 
           </div>
         ))}
       </dl>
+      {wallet.boosters.length > 0 && (
+        <div className="boosters">
+          <h3>Running</h3>
+          <ul>
+            {wallet.boosters.map(({ id, type, multiplier_permille, runs_until }) => (
+              <li key={id} data-booster={type}>
+                <Icon name="bolt" size={16} />
+                <span>{boost(type, multiplier_permille)}</span> <Countdown until={runs_until} over="Ending…" />
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
       {wallet.features.length > 0 && (
         <div className="features">
           <h3>Unlocked</h3>

@@ -6,8 +6,12 @@ import {
   type FeedReset,
   type FeedState,
   initialSlice,
+  type List,
+  type Listed,
   type Redemption,
   type Resource,
+  type Reward,
+  type RewardMoves,
   type Slice,
   type Wallet,
 } from "@counterfoil/sdk";
@@ -56,25 +60,49 @@ export function useWallet(): UseWallet {
   return { wallet: data, ...rest };
 }
 
-export interface UseRedemptions {
-  /** The latest first; empty before the first answer. */
-  redemptions: Redemption[];
+interface UseList {
   loading: boolean;
   error: CounterfoilError | null;
   refresh(): void;
+  /** Whether there are older ones that have not been read. */
+  hasMore: boolean;
+  /** Reads the next page of older ones. */
+  loadMore(): void;
 }
 
-const NONE: Redemption[] = [];
+export interface UseRedemptions extends UseList {
+  /** The latest first; empty before the first answer. */
+  redemptions: Redemption[];
+}
 
-/** The member's redemptions, live: the latest, and all that change while mounted. */
+/** The member's redemptions, live: the latest, older ones as they are asked for, and all that change while mounted. */
 export function useRedemptions(): UseRedemptions {
-  const resource = useHeld("useRedemptions").live?.redemptions;
-  const { data, ...rest } = useResource(resource);
-  return { redemptions: data ?? NONE, ...rest };
+  const { items, ...rest } = useList<Redemption>(useHeld("useRedemptions").live?.redemptions);
+  return { redemptions: items, ...rest };
 }
 
+export interface UseRewards extends UseList, RewardMoves {
+  /** The latest first; empty before the first answer. Their states are the server's word. */
+  rewards: Reward[];
+  /** Asks for the move; `pending[id]` says so meanwhile, and `errors[id]` why not. Resolves with whether it was made. */
+  claim(id: string): Promise<boolean>;
+  activate(id: string): Promise<boolean>;
+  decline(id: string): Promise<boolean>;
+}
+
+/** The member's rewards, live, and what can be done with them. */
+export function useRewards(): UseRewards {
+  const resource = useHeld("useRewards").live?.rewards;
+  const { items, pending = EMPTY, errors = EMPTY, ...rest } = useList<Reward, Partial<RewardMoves>>(resource);
+  const { claim = notNow, activate = notNow, decline = notNow } = resource ?? {};
+  return { rewards: items, pending, errors, claim, activate, decline, ...rest };
+}
+
+const NONE: never[] = [];
+const EMPTY = {};
 const nothing = () => {};
 const noSubscription = () => nothing;
+const notNow = async () => false;
 
 function useResource<T>(resource: Resource<T> | undefined): Slice<T> & { refresh(): void } {
   const slice = useSyncExternalStore<Slice<T>>(
@@ -83,4 +111,10 @@ function useResource<T>(resource: Resource<T> | undefined): Slice<T> & { refresh
     initialSlice,
   );
   return { ...slice, refresh: resource?.reload ?? nothing };
+}
+
+function useList<T, More = unknown>(list: List<T, Listed<T> & More> | undefined) {
+  const { data, ...rest } = useResource(list);
+  const { items = NONE as T[], next, ...more } = data ?? ({} as Partial<Listed<T>> & More);
+  return { items, hasMore: Boolean(next), loadMore: list?.more ?? nothing, ...more, ...rest };
 }

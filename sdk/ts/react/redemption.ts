@@ -24,6 +24,8 @@ export interface UseRedemption {
   redemption: Redemption | null;
   /** The request to redeem has left; after an "error", confirm() continues it with the same key. */
   sent: boolean;
+  /** It was begun before this page was loaded, and is, or has been, continued. */
+  resumed: boolean;
   /** Why, in "refused" (an answer: `code` says which) and "error" (no answer). */
   error: CounterfoilError | null;
   /** Asks what a code would do; leads to "confirming", "refused" or "error". */
@@ -36,7 +38,7 @@ export interface UseRedemption {
 
 type Held = Omit<UseRedemption, "preview" | "confirm" | "cancel">;
 
-const IDLE: Held = { state: "idle", previewed: null, code: null, redemption: null, error: null, sent: false };
+const IDLE: Held = { state: "idle", previewed: null, code: null, redemption: null, error: null, sent: false, resumed: false };
 
 export function useRedemption({ currency, order, resume = true }: UseRedemptionOptions = {}): UseRedemption {
   const { client } = useHeld("useRedemption");
@@ -74,7 +76,7 @@ export function useRedemption({ currency, order, resume = true }: UseRedemptionO
       void client.pending().then(
         ([intent]) => {
           if (!intent || !current()) return;
-          change({ ...IDLE, state: "redeeming", code: intent.code, sent: true });
+          change({ ...IDLE, state: "redeeming", code: intent.code, sent: true, resumed: true });
           const onUpdate = (redemption: Redemption) => current() && change({ redemption });
           let failure: CounterfoilError | undefined;
           client.resume({ onUpdate, onError: (error) => (failure ??= error) }).then(([redemption]) => {

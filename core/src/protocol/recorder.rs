@@ -1,0 +1,246 @@
+//! Decisions of a Recorder: what of a report is news, which figures it changes, and when to seal.
+
+use super::report::{Record, ReportRow, month_of};
+use crate::limits::DAY_MS;
+use crate::time::Instant;
+use crate::wire::RedemptionStatus;
+use serde_json::Value;
+
+/// How often a Recorder seals, where anything was recorded.
+pub const SEAL_EVERY_MS: i64 = 60_000;
+
+/// What is done with one row of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowStep {
+    /// Its entry and its events are new.
+    pub entry: bool,
+    /// Its redemption is new here, or newer than what is listed.
+    pub record: bool,
+}
+
+/// Rows of one source come in order and may come again. `head` is the number of the last entry of that source,
+/// `listed` the number by which its redemption was listed. A redemption is listed in the month in which it began.
+#[must_use]
+pub fn row_step(row: &ReportRow, month: &str, head: u64, listed: Option<u64>) -> RowStep {
+    RowStep {
+        entry: row.entry.is_some() && row.n > head,
+        record: row.record.as_ref().is_some_and(|record| {
+            month_of(record.redemption.created_at) == month && listed.is_none_or(|listed| row.n > listed)
+        }),
+    }
+}
+
+/// What a listed redemption counts as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it stands.
+    pub status: RedemptionStatus,
+    /// Its campaign; 0 for none.
+    pub campaign: u16,
+    /// Code of its refusal.
+    pub refusal: Option<String>,
+    /// Kept apart from production figures.
+    pub tester: bool,
+}
+
+impl From<&Record> for Listed {
+    fn from(record: &Record) -> Self {
+        let redemption = &record.redemption;
+        Self {
+            status: redemption.status,
+            campaign: redemption.campaign.unwrap_or_default(),
+            refusal: redemption.refusal.as_ref().map(|refusal| refusal.code().to_owned()),
+            tester: record.tester,
+        }
+    }
+}
+
+/// Which figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Redemptions by status.
+    Redemption,
+    /// Redemptions by the code of their refusal.
+    Refusal,
+    /// Rewards by state.
+    Reward,
+}
+
+impl Figure {
+    /// Every figure.
+    pub const ALL: [Self; 3] = [Self::Redemption, Self::Refusal, Self::Reward];
+
+    /// As stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redemption => "redemption",
+            Self::Refusal => "refusal",
+            Self::Reward => "reward",
+        }
+    }
+}
+
+/// A figure that changes. Figures of one month may fall below zero, where a reward moves in a later month than that
+/// in which it was given: their sums over all months do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub figure: Figure,
+    /// Campaign; 0 for none.
+    pub campaign: u16,
+    /// Status, code or state.
+    pub key: String,
+    /// Kept apart from production figures.
+    pub tester: bool,
+    /// By how much.
+    pub by: i64,
+}
+
+/// Figures that a new or newer listing changes.
+#[must_use]
+pub fn listing_changes(before: Option<&Listed>, after: &Listed) -> Vec<Change> {
+    if before == Some(after) {
+        return vec![];
+    }
+    let count = |listed: &Listed, by: i64| {
+        let change = |figure, key: &str| Change {
+            figure,
+            campaign: listed.campaign,
+            key: key.to_owned(),
+            tester: listed.tester,
+            by,
+        };
+        let status = change(Figure::Redemption, listed.status.name());
+        std::iter::once(status).chain(listed.refusal.as_deref().map(|code| change(Figure::Refusal, code)))
+    };
+    before.into_iter().flat_map(|before| count(before, -1)).chain(count(after, 1)).collect()
+}
+
+/// Figures that a new entry changes: the moves of rewards that it tells (`data.moves`: `{reward, from?, to}`).
+#[must_use]
+pub fn entry_changes(row: &ReportRow) -> Vec<Change> {
+    let tester = row.record.as_ref().is_some_and(|record| record.tester);
+    let data = row.entry.as_ref().and_then(|entry| entry.data.as_ref());
+    let moves = data.and_then(|data| data.get("moves")).and_then(Value::as_array);
+    let change = |state: &Value, by: i64| {
+        let key = state.as_str()?.to_owned();
+        Some(Change { figure: Figure::Reward, campaign: 0, key, tester, by })
+    };
+    let of_move = |step: &Value| {
+        let from = step.get("from").and_then(|from| change(from, -1));
+        let to = step.get("to").and_then(|to| change(to, 1));
+        [from, to]
+    };
+    moves.into_iter().flatten().flat_map(of_move).flatten().collect()
+}
+
+/// When what is recorded now is sealed: at the end of this minute.
+#[must_use]
+pub const fn seal_at(now: Instant) -> Instant {
+    Instant((now.0.div_euclid(SEAL_EVERY_MS) + 1) * SEAL_EVERY_MS)
+}
+
+/// Whether a seal is the first of its day (UTC), which is sent out.
+#[must_use]
+pub fn is_first_of_day(last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| last.0.div_euclid(DAY_MS) < now.0.div_euclid(DAY_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Draft, Entry, NOTHING_BEFORE};
+    use serde_json::json;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    fn row(n: u64, moves: Value, created_at: &str) -> ReportRow {
+        let draft = Draft::new("system", "redemption.granted").data(json!({ "moves": moves }));
+        let redemption = serde_json::from_value(json!({
+            "redemption_id": "rd_1", "status": "refused", "kind": "code", "campaign": 7, "quantity": 1, "ledger": [],
+            "rewards": [], "refusal": { "code": "campaign_ended" }, "attempts": 1, "attempts_max": 10,
+            "created_at": created_at, "updated_at": created_at,
+        }))
+        .unwrap();
+        ReportRow {
+            n,
+            entry: Some(Entry::chain(NOTHING_BEFORE, "member/a", n, at("2026-11-22T00:00:00Z"), &draft)),
+            hash: String::new(),
+            record: Some(Record { redemption, pid: "a".to_owned(), tester: true }),
+            events: vec![],
+            settled: None,
+        }
+    }
+
+    #[test]
+    fn rows_count_once() {
+        let (now, earlier) = ("2026-11-22T00:00:00Z", "2026-10-31T23:59:59Z");
+        for (created_at, head, listed, entry, record) in [
+            (now, 0, None, true, true),
+            (now, 4, Some(4), true, true),
+            (now, 5, Some(5), false, false),
+            (now, 9, Some(4), false, true),
+            (earlier, 4, None, true, false),
+        ] {
+            let step = row_step(&row(5, json!([]), created_at), "2026-11", head, listed);
+            assert_eq!((step.entry, step.record), (entry, record), "{created_at} {head} {listed:?}");
+        }
+        let elsewhere = ReportRow { entry: None, ..row(5, json!([]), earlier) };
+        let step = row_step(&elsewhere, "2026-10", 0, None);
+        assert_eq!((step.entry, step.record), (false, true));
+    }
+
+    #[test]
+    fn figures_follow() {
+        let told = |changes: Vec<Change>| -> Vec<(Figure, String, bool, i64)> {
+            changes.into_iter().map(|change| (change.figure, change.key, change.tester, change.by)).collect()
+        };
+        let row = row(
+            1,
+            json!([{ "reward": "rw_1", "to": "unclaimed" }, { "from": "unclaimed", "to": "expired" }]),
+            "2026-11-22T00:00:00Z",
+        );
+        assert_eq!(
+            told(entry_changes(&row)),
+            [("unclaimed", 1), ("unclaimed", -1), ("expired", 1)].map(|(state, by)| (
+                Figure::Reward,
+                state.to_owned(),
+                true,
+                by
+            ))
+        );
+        let refused = Listed::from(row.record.as_ref().unwrap());
+        assert_eq!((refused.campaign, refused.refusal.as_deref()), (7, Some("campaign_ended")));
+        let refusal = |by| (Figure::Refusal, "campaign_ended".to_owned(), true, by);
+        let status = |status: &str, tester, by| (Figure::Redemption, status.to_owned(), tester, by);
+        assert_eq!(told(listing_changes(None, &refused)), [status("refused", true, 1), refusal(1)]);
+        assert_eq!(told(listing_changes(Some(&refused), &refused)), []);
+        let granted = Listed { status: RedemptionStatus::Granted, refusal: None, tester: false, ..refused.clone() };
+        assert_eq!(
+            told(listing_changes(Some(&refused), &granted)),
+            [status("refused", true, -1), refusal(-1), status("granted", false, 1)]
+        );
+    }
+
+    #[test]
+    fn seals_by_the_minute_and_the_first_of_a_day_goes_out() {
+        for (now, sealed) in [
+            ("2026-11-22T10:00:00.000Z", "2026-11-22T10:01:00.000Z"),
+            ("2026-11-22T10:00:59.999Z", "2026-11-22T10:01:00.000Z"),
+        ] {
+            assert_eq!(seal_at(at(now)).to_string(), sealed);
+        }
+        let midnight = at("2026-11-22T00:00:00Z");
+        for (last, expected) in [
+            (None, true),
+            (Some(midnight.plus_ms(-1)), true),
+            (Some(midnight), false),
+            (Some(midnight.plus_ms(86_400_000)), false),
+        ] {
+            assert_eq!(is_first_of_day(last, midnight.plus_ms(60_000)), expected, "{last:?}");
+        }
+    }
+}

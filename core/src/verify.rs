@@ -1,0 +1,366 @@
+//! The invariants of domain.md, checked over what live objects have stored (`POST /v1/verify`).
+//!
+//! Plain functions over what an object has read; the numbers are those of the list of invariants.
+
+use crate::audit::{Entry, NOTHING_BEFORE, hash_of};
+use crate::wire::{LedgerRow, Wallet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Violation {
+    /// Its number: `I1` … `I13`.
+    pub invariant: String,
+    /// Where: `member/<pid>`, `campaign/<number>`, `campaign/<number>/shard/<k>`.
+    pub object: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Violations of one object.
+#[derive(Clone, Debug)]
+pub struct Report {
+    object: String,
+    violations: Vec<Violation>,
+}
+
+impl Report {
+    /// Nothing found yet.
+    #[must_use]
+    pub fn of(object: &str) -> Self {
+        Self { object: object.to_owned(), violations: vec![] }
+    }
+
+    /// Adds one unless it holds.
+    pub fn must(&mut self, holds: bool, invariant: &str, what: impl FnOnce() -> String) {
+        if !holds {
+            let (invariant, object) = (invariant.to_owned(), self.object.clone());
+            self.violations.push(Violation { invariant, object, what: what() });
+        }
+    }
+
+    /// Everything found.
+    #[must_use]
+    pub fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
+}
+
+/// What a shard has stored.
+#[derive(Clone, Debug, Default)]
+pub struct ShardFacts {
+    /// Its counter of uses.
+    pub counted: u64,
+    /// Its use rows.
+    pub uses: u64,
+    /// The campaign's limit for each code.
+    pub uses_per_code: Option<u64>,
+    /// The campaign's limit in all.
+    pub total: Option<u64>,
+    /// Codes with more uses than their limit, and how many they have.
+    pub overused: Vec<(u32, u64)>,
+    /// Intents that wait for the Member's word.
+    pub pending: u64,
+    /// Those of them without a use row.
+    pub pending_without_use: u64,
+    /// Whether an alarm will ask about them.
+    pub alarm: bool,
+}
+
+/// I1, I3 and I8 of a shard.
+pub fn shard(facts: &ShardFacts, report: &mut Report) {
+    let ShardFacts { counted, uses, pending, pending_without_use, .. } = facts;
+    report.must(counted == uses, "I3", || format!("{counted} uses are counted, {uses} are there"));
+    for (seq, uses) in &facts.overused {
+        let limit = facts.uses_per_code.unwrap_or_default();
+        report.must(false, "I1", || format!("the code of seq {seq} has {uses} uses, its limit is {limit}"));
+    }
+    if let Some(total) = facts.total {
+        report.must(*uses <= total, "I3", || format!("{uses} uses, the campaign's limit is {total}"));
+    }
+    report.must(*pending_without_use == 0, "I8", || {
+        format!("{pending_without_use} of {pending} pending intents have no use row")
+    });
+    report.must(*pending == 0 || facts.alarm, "I8", || {
+        format!("{pending} pending intents, and no alarm asks about them")
+    });
+}
+
+/// What a campaign has stored.
+#[derive(Clone, Debug, Default)]
+pub struct CampaignFacts {
+    /// The next seq that a mint would get.
+    pub next_seq: u32,
+    /// Codes issued, by its counter.
+    pub issued: u64,
+    /// Its batches: from, to (exclusive), count; by from.
+    pub batches: Vec<(u32, u32, u32)>,
+    /// Shards that work by older rules.
+    pub behind: u64,
+    /// Whether an alarm will push the rules to them.
+    pub alarm: bool,
+}
+
+/// Ranges of seqs never overlap, and rules that are not in force everywhere are on their way (I8).
+pub fn campaign(facts: &CampaignFacts, report: &mut Report) {
+    let mut free_from = 0;
+    let mut count = 0_u64;
+    for (from, to, codes) in &facts.batches {
+        report.must(*from >= free_from && to > from, "I1", || {
+            format!("the batch of seqs {from} to {to} overlaps the one before it")
+        });
+        report.must(u64::from(*codes) <= u64::from(to.saturating_sub(*from)), "I1", || {
+            format!("the batch of seqs {from} to {to} cannot hold {codes} codes")
+        });
+        free_from = *to;
+        count += u64::from(*codes);
+    }
+    report.must(facts.next_seq >= free_from, "I1", || {
+        format!("seq {} would be issued again: batches reach to {free_from}", facts.next_seq)
+    });
+    report.must(facts.issued == count, "I1", || {
+        format!("{} codes are counted as issued, batches have {count}", facts.issued)
+    });
+    report.must(facts.behind == 0 || facts.alarm, "I8", || {
+        format!("{} shards work by older rules, and no alarm tells them", facts.behind)
+    });
+}
+
+/// A wallet against its ledger: I10 and I12.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerCheck {
+    sums: BTreeMap<String, i128>,
+    broken: Vec<String>,
+}
+
+impl LedgerCheck {
+    /// Takes the next row, the oldest first.
+    pub fn add(&mut self, row: &LedgerRow) {
+        // Features, and rewards that no balance shows, have rows too.
+        if !matches!(row.asset.as_str(), "points" | "xp" | "tokens" | "credit") {
+            return;
+        }
+        let asset = asset_of(&row.asset, row.currency.as_deref());
+        let sum = self.sums.entry(asset.clone()).or_default();
+        *sum += i128::from(row.amount);
+        if i128::from(row.balance_after) != *sum {
+            self.broken.push(format!(
+                "row {} says {} {asset} after it, the rows so far give {sum}",
+                row.number, row.balance_after
+            ));
+        }
+        if *sum < 0 {
+            self.broken.push(format!("{asset} is below zero after row {}", row.number));
+        }
+    }
+
+    /// Compares with the balances.
+    pub fn finish(self, wallet: &Wallet, report: &mut Report) {
+        for what in self.broken {
+            report.must(false, "I12", || what);
+        }
+        let mut balances: BTreeMap<String, u64> = wallet
+            .credit
+            .iter()
+            .map(|credit| (asset_of("credit", Some(&credit.currency)), credit.amount_minor))
+            .collect();
+        for (asset, amount) in [("points", wallet.points), ("xp", wallet.xp), ("tokens", wallet.tokens)] {
+            balances.insert(asset.to_owned(), amount);
+        }
+        for (asset, amount) in &balances {
+            let sum = self.sums.get(asset).copied().unwrap_or_default();
+            report.must(i128::from(*amount) == sum, "I10", || {
+                format!("the balance is {amount} {asset}, its ledger gives {sum}")
+            });
+        }
+        for (asset, sum) in self.sums.iter().filter(|(asset, _)| asset.starts_with("credit ")) {
+            report.must(*sum == 0 || balances.contains_key(asset), "I10", || {
+                format!("there is no balance of {asset}, its ledger gives {sum}")
+            });
+        }
+    }
+}
+
+fn asset_of(asset: &str, currency: Option<&str>) -> String {
+    currency.map_or_else(|| asset.to_owned(), |currency| format!("{asset} {currency}"))
+}
+
+/// An object's audit chain: I12.
+#[derive(Clone, Debug)]
+pub struct ChainCheck {
+    object: String,
+    n: u64,
+    head: String,
+    broken: Option<String>,
+}
+
+impl ChainCheck {
+    /// The chain of that object, from its first entry.
+    #[must_use]
+    pub fn of(object: &str) -> Self {
+        Self { object: object.to_owned(), n: 0, head: NOTHING_BEFORE.to_owned(), broken: None }
+    }
+
+    /// Takes the next entry as it is stored.
+    pub fn add(&mut self, n: u64, entry: &str, hash: &str) {
+        let fits = serde_json::from_str::<Entry>(entry)
+            .is_ok_and(|read| (read.n, read.object, read.prev) == (n, self.object.clone(), self.head.clone()));
+        if self.broken.is_none() && !(n == self.n + 1 && fits && hash_of(entry) == hash) {
+            self.broken = Some(format!("the audit chain is broken at entry {n}"));
+        }
+        self.n = n;
+        hash.clone_into(&mut self.head);
+    }
+
+    /// `waiting` rows of the outbox are not acknowledged yet; `alarm` says whether one will report them (I8).
+    pub fn finish(self, waiting: u64, alarm: bool, report: &mut Report) {
+        if let Some(what) = self.broken {
+            report.must(false, "I12", || what);
+        }
+        report.must(waiting == 0 || alarm, "I8", || {
+            format!("{waiting} rows wait in the outbox, and no alarm reports them")
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Draft;
+    use crate::time::Instant;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(expected: &[&str], find: impl FnOnce(&mut Report)) {
+        let mut report = Report::of("x");
+        find(&mut report);
+        let found: Vec<String> =
+            report.into_violations().into_iter().map(|found| format!("{}: {}", found.invariant, found.what)).collect();
+        let fits = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| a.starts_with(b));
+        assert!(fits, "expected {expected:?}, found {found:#?}");
+    }
+
+    #[test]
+    fn shards() {
+        let sound = ShardFacts {
+            counted: 3,
+            uses: 3,
+            uses_per_code: Some(1),
+            total: Some(3),
+            pending: 1,
+            alarm: true,
+            ..ShardFacts::default()
+        };
+        check(&[], |report| shard(&sound, report));
+        for (facts, expected) in [
+            (ShardFacts { counted: 2, ..sound.clone() }, "I3: 2 uses are counted, 3 are there"),
+            (ShardFacts { total: Some(2), ..sound.clone() }, "I3: 3 uses, the campaign's limit is 2"),
+            (
+                ShardFacts { overused: vec![(7, 2)], ..sound.clone() },
+                "I1: the code of seq 7 has 2 uses, its limit is 1",
+            ),
+            (ShardFacts { pending_without_use: 1, ..sound.clone() }, "I8: 1 of 1 pending intents have no use row"),
+            (ShardFacts { alarm: false, ..sound.clone() }, "I8: 1 pending intents, and no alarm"),
+        ] {
+            check(&[expected], |report| shard(&facts, report));
+        }
+        check(&[], |report| shard(&ShardFacts { pending: 0, alarm: false, ..sound }, report));
+    }
+
+    #[test]
+    fn campaigns() {
+        let sound = CampaignFacts {
+            next_seq: 300,
+            issued: 150,
+            batches: vec![(0, 100, 50), (120, 300, 100)],
+            behind: 1,
+            alarm: true,
+        };
+        check(&[], |report| campaign(&sound, report));
+        for (facts, expected) in [
+            (CampaignFacts { next_seq: 299, ..sound.clone() }, "I1: seq 299 would be issued again"),
+            (CampaignFacts { issued: 151, ..sound.clone() }, "I1: 151 codes are counted as issued, batches have 150"),
+            (
+                CampaignFacts { batches: vec![(0, 100, 50), (99, 300, 100)], ..sound.clone() },
+                "I1: the batch of seqs 99 to 300 overlaps",
+            ),
+            (
+                CampaignFacts { batches: vec![(0, 49, 50), (120, 300, 100)], ..sound.clone() },
+                "I1: the batch of seqs 0 to 49 cannot hold 50 codes",
+            ),
+            (CampaignFacts { alarm: false, ..sound.clone() }, "I8: 1 shards work by older rules"),
+        ] {
+            check(&[expected], |report| campaign(&facts, report));
+        }
+    }
+
+    fn row(number: &str, asset: &str, currency: Option<&str>, amount: i64, balance_after: u64) -> LedgerRow {
+        let mut row = json!({
+            "ledger_id": number, "number": number, "at": "2026-11-22T00:00:00Z", "asset": asset, "amount": amount,
+            "balance_after": balance_after, "kind": "redemption", "quantity": 1, "by": "system",
+        });
+        if let Some(currency) = currency {
+            row["currency"] = currency.into();
+        }
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn ledgers() {
+        let rows = [
+            row("1", "credit", Some("EUR"), 500, 500),
+            row("2", "points", None, 10, 10),
+            row("3", "reward", None, 0, 0),
+            row("4", "credit", Some("EUR"), -500, 0),
+        ];
+        let wallet = |points: u64, credit: u64| -> Wallet {
+            serde_json::from_value(json!({
+                "points": points, "xp": 0, "tokens": 0, "features": [], "boosters": [],
+                "credit": [{ "currency": "EUR", "amount_minor": credit }],
+            }))
+            .unwrap()
+        };
+        let verify = |rows: &[LedgerRow], wallet: &Wallet, report: &mut Report| {
+            let mut ledger = LedgerCheck::default();
+            rows.iter().for_each(|row| ledger.add(row));
+            ledger.finish(wallet, report);
+        };
+        check(&[], |report| verify(&rows, &wallet(10, 0), report));
+        check(&["I10: the balance is 11 points, its ledger gives 10"], |report| verify(&rows, &wallet(11, 0), report));
+        check(
+            &[
+                "I12: row 4 says 0 credit EUR after it, the rows so far give -500",
+                "I12: credit EUR is below zero",
+                "I10: the balance is 0 credit EUR",
+            ],
+            |report| {
+                verify(&rows[1..], &wallet(10, 0), report);
+            },
+        );
+        check(&["I10: there is no balance of credit EUR"], |report| {
+            verify(&rows[..2], &Wallet { points: 10, ..Wallet::default() }, report)
+        });
+    }
+
+    #[test]
+    fn chains() {
+        let first = Entry::chain(NOTHING_BEFORE, "merchant", 1, Instant(0), &Draft::new("system", "a"));
+        let second = Entry::chain(&first.hash(), "merchant", 2, Instant(0), &Draft::new("system", "b"));
+        let verify = |entries: &[(u64, String, String)], waiting, alarm, report: &mut Report| {
+            let mut chain = ChainCheck::of("merchant");
+            entries.iter().for_each(|(n, entry, hash)| chain.add(*n, entry, hash));
+            chain.finish(waiting, alarm, report);
+        };
+        let sound = [(1, first.canonical(), first.hash()), (2, second.canonical(), second.hash())];
+        check(&[], |report| verify(&sound, 2, true, report));
+        check(&["I8: 2 rows wait in the outbox"], |report| verify(&sound, 2, false, report));
+        check(&["I12: the audit chain is broken at entry 2"], |report| verify(&sound[1..], 0, false, report));
+        let mut bent = sound.clone();
+        bent[0].1 = bent[0].1.replace("\"a\"", "\"c\"");
+        check(&["I12: the audit chain is broken at entry 1"], |report| verify(&bent, 0, false, report));
+        let other = [sound[0].clone(), sound[0].clone()];
+        check(&["I12: the audit chain is broken at entry 1"], |report| verify(&other, 0, false, report));
+    }
+}

@@ -1,0 +1,301 @@
+//! What administrators read of everything that happened: redemptions of all members, the audit log and its export,
+//! figures, and the invariants over live objects.
+//!
+//! Lists go back month by month, each of which has its Recorder. They lag by seconds; balances never come from here.
+
+use crate::answer::Answer;
+use crate::calls::{
+    CampaignOp, MemberCall, MemberOp, MerchantOp, Months, Objects, Violations, campaign_name, read_json,
+};
+use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::platform::{Fault, now};
+use crate::recorder_calls::{
+    Counted, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, ListPlace, Listing, MonthFigures,
+    RecorderOp, RedemptionsQuery, recorder_name,
+};
+use counterfoil_core::audit::Header;
+use counterfoil_core::protocol::recorder::Figure;
+use counterfoil_core::protocol::report::month_of;
+use counterfoil_core::time::{Date, Instant};
+use counterfoil_core::token::{Role, valid_sub};
+use counterfoil_core::wire::{
+    CampaignFigures, Counts, Figures, InvalidRequest, Page, ProtocolError, RedemptionStatus, Stats, VerifyAnswer,
+    VerifyBody,
+};
+use futures_util::future::try_join_all;
+use futures_util::stream;
+use std::collections::BTreeMap;
+use worker::{Env, Headers, Response};
+
+/// Expected of instants in queries.
+const INSTANT: &str = "an instant such as 2026-11-21T09:30:00Z";
+
+/// Whether `GET /v1/redemptions` asks for those of all members.
+pub(crate) fn asks_for_all(query: &[(String, String)]) -> bool {
+    query.iter().any(|(name, _)| name == "all")
+}
+
+/// Months that have a Recorder, the newest first. The present one may not have said so yet.
+async fn months(inbound: &Inbound<'_>, objects: &Objects<'_>) -> Result<Vec<String>, Fault> {
+    let asked = objects.merchant(inbound.principal.merchant.as_str(), &MerchantOp::Months).await?;
+    let Months { mut months } = read_json(asked).await?;
+    let present = month_of(now());
+    if !months.contains(&present) {
+        months.push(present);
+        months.sort_unstable_by(|a, b| b.cmp(a));
+    }
+    Ok(months)
+}
+
+impl Inbound<'_> {
+    fn take_flag(&mut self, name: &str) -> Result<bool, Stop> {
+        let flag = self.take_as(name, "1, or nothing", |text| (text == "1").then_some(true))?;
+        Ok(flag.unwrap_or_default())
+    }
+
+    fn take_instant(&mut self, name: &str) -> Result<Option<Instant>, Stop> {
+        self.take_as(name, INSTANT, Instant::parse)
+    }
+
+    async fn ask_recorder<T: serde::de::DeserializeOwned>(
+        &self,
+        objects: &Objects<'_>,
+        month: &str,
+        op: &RecorderOp,
+    ) -> Result<T, Fault> {
+        objects.recorder(&recorder_name(self.principal.merchant.as_str(), month), op).await
+    }
+}
+
+/// `GET /v1/redemptions?all=1`: those of all members, the newest first.
+pub(crate) async fn redemptions(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    inbound.take_flag("all")?;
+    let known = |text: &str| RedemptionStatus::ALL.iter().any(|status| status.name() == text).then(|| text.to_owned());
+    let place = |text: &str| {
+        let (created_at, id) = text.split_once('.')?;
+        Some(ListPlace { created_at: Instant(created_at.parse().ok()?), redemption_id: id.to_owned() })
+    };
+    let limit = inbound.take_limit()?;
+    let mut asked = RedemptionsQuery {
+        before: inbound.take_as("cursor", "a next_cursor of this list", place)?,
+        limit: limit + 1,
+        status: inbound.take_as("status", "a redemption's status", known)?,
+        campaign: inbound.take_as("campaign", "a campaign's number", |text| text.parse().ok().filter(|n| *n > 0))?,
+        from: inbound.take_instant("from")?,
+        to: inbound.take_instant("to")?,
+        since: inbound.take_instant("since")?,
+        testers: inbound.take_flag("testers")?,
+    };
+    let (first, last) = (asked.from.map(month_of), asked.to.map(month_of));
+    let begin = asked.before.as_ref().map(|place| month_of(place.created_at));
+    let mut items = vec![];
+    for month in months(&inbound, objects).await? {
+        let wanted = first.as_ref().is_none_or(|first| month >= *first)
+            && [&last, &begin].into_iter().flatten().all(|last| month <= *last);
+        if !wanted {
+            continue;
+        }
+        let Listing { items: more } =
+            inbound.ask_recorder(objects, &month, &RecorderOp::Redemptions(asked.clone())).await?;
+        asked.limit -= u32::try_from(more.len()).unwrap_or(asked.limit).min(asked.limit);
+        items.extend(more);
+        if asked.limit == 0 {
+            break;
+        }
+    }
+    let more = asked.limit == 0;
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let cursor = |item: &counterfoil_core::wire::ListedRedemption| {
+        format!("{}.{}", item.redemption.created_at.0, item.redemption.redemption_id)
+    };
+    let next_cursor = items.last().filter(|_| more).map(cursor);
+    Ok(Answer::json(200, &Page { items, next_cursor })?.into_response()?)
+}
+
+/// `GET /v1/audit`: entries of all objects, the newest first.
+pub(crate) async fn audit(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let place = |text: &str| {
+        let (month, id) = text.split_once('.')?;
+        Some((month_known(month)?, id.parse().ok().filter(|id: &u64| *id > 0)?))
+    };
+    let limit = inbound.take_limit()?;
+    let cursor = inbound.take_as("cursor", "a next_cursor of this list", place)?;
+    let mut asked = EntriesQuery {
+        before: None,
+        limit: limit + 1,
+        object: inbound.take("object")?,
+        action: inbound.take("action")?,
+        subject: inbound.take("subject")?,
+        from: inbound.take_instant("from")?,
+        to: inbound.take_instant("to")?,
+    };
+    let (first, last) = (asked.from.map(month_of), asked.to.map(month_of));
+    let begin = cursor.as_ref().map(|(month, _)| month.clone());
+    let mut items = vec![];
+    for month in months(&inbound, objects).await? {
+        let wanted = first.as_ref().is_none_or(|first| month >= *first)
+            && [&last, &begin].into_iter().flatten().all(|last| month <= *last);
+        if !wanted {
+            continue;
+        }
+        asked.before = cursor.as_ref().filter(|(begin, _)| *begin == month).map(|(_, id)| *id);
+        let Entries { items: more } =
+            inbound.ask_recorder(objects, &month, &RecorderOp::Entries(asked.clone())).await?;
+        asked.limit -= u32::try_from(more.len()).unwrap_or(asked.limit).min(asked.limit);
+        items.extend(more.into_iter().map(|(id, row)| (month.clone(), id, row)));
+        if asked.limit == 0 {
+            break;
+        }
+    }
+    let more = asked.limit == 0;
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_cursor = items.last().filter(|_| more).map(|(month, id, _)| format!("{month}.{id}"));
+    let items: Vec<_> = items.into_iter().map(|(_, _, row)| row).collect();
+    Ok(Answer::json(200, &Page { items, next_cursor })?.into_response()?)
+}
+
+/// A month that exists, such as `2026-11`.
+fn month_known(text: &str) -> Option<String> {
+    Date::parse(&format!("{text}-01")).map(|_| text.to_owned())
+}
+
+/// Where the stream of an export stands.
+struct Export {
+    env: Env,
+    recorder: String,
+    /// The first line, until it is written.
+    header: Option<Header>,
+    bounds: ExportBounds,
+    place: ExportPlace,
+    done: bool,
+}
+
+impl Export {
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Option<worker::Result<Vec<u8>>> {
+        if let Some(header) = self.header.take() {
+            return Some(Ok((header.line() + "\n").into_bytes()));
+        }
+        if self.done {
+            return None;
+        }
+        let op = RecorderOp::Export { after: self.place, bounds: self.bounds };
+        match Objects(&self.env).recorder::<ExportPage>(&self.recorder, &op).await {
+            Ok(ExportPage { text, place, done }) => {
+                // A page that brings nothing forward would be asked for again and again.
+                self.done = done || place == self.place;
+                self.place = place;
+                Some(Ok(text.into_bytes()))
+            }
+            Err(fault) => {
+                // A broken stream is never taken for a whole file.
+                self.done = true;
+                fault.log("export_failed");
+                Some(Err(fault.into()))
+            }
+        }
+    }
+}
+
+/// `GET /v1/audit/export`: a month's entries and seals in the order of recording, one JSON object a line.
+pub(crate) async fn export(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let month = inbound.take_as("month", "a month such as 2026-11", month_known)?.unwrap_or_else(|| month_of(now()));
+    if !months(&inbound, objects).await?.contains(&month) {
+        return stop(&ProtocolError::NotFound, inbound.instance);
+    }
+    let merchant = inbound.principal.merchant.as_str();
+    let recorder = recorder_name(merchant, &month);
+    let bounds: ExportBounds = objects.recorder(&recorder, &RecorderOp::ExportBounds).await?;
+    let header = Header { recorder: recorder.clone(), at: now(), entries: bounds.entries, seals: bounds.seals };
+    let place = ExportPlace::default();
+    let done = bounds.entries == 0;
+    let export = Export { env: objects.0.clone(), recorder, header: Some(header), bounds, place, done };
+    let pieces = stream::unfold(export, |mut export| async move { export.next().await.map(|piece| (piece, export)) });
+    let headers = Headers::new();
+    headers.set("Content-Type", "application/x-ndjson")?;
+    headers.set("Content-Disposition", &format!("attachment; filename=\"{merchant}-{month}.jsonl\""))?;
+    Ok(Response::from_stream(pieces)?.with_headers(headers))
+}
+
+/// `GET /v1/stats`.
+pub(crate) async fn stats(inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let months = months(&inbound, objects).await?;
+    let asked = months.iter().map(|month| inbound.ask_recorder::<MonthFigures>(objects, month, &RecorderOp::Figures));
+    Ok(Answer::json(200, &sum(try_join_all(asked).await?))?.into_response()?)
+}
+
+/// Sums over all months, without names that come to nothing.
+fn sum(months: Vec<MonthFigures>) -> Stats {
+    let mut counted: BTreeMap<(String, u16, String, bool), i64> = BTreeMap::new();
+    let mut deliveries = Counts::new();
+    let mut last: Option<(Instant, u64)> = None;
+    for month in months {
+        for Counted { figure, campaign, key, tester, count } in month.counted {
+            *counted.entry((figure, campaign, key, tester)).or_default() += count;
+        }
+        for (state, count) in month.deliveries {
+            *deliveries.entry(state).or_default() += count;
+        }
+        last = last.max(month.last);
+    }
+    let (mut production, mut testers) = (Figures::default(), Figures::default());
+    for ((figure, campaign, key, tester), count) in counted {
+        let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else { continue };
+        let figures = if tester { &mut testers } else { &mut production };
+        let add = |counts: &mut Counts| *counts.entry(key.clone()).or_default() += count;
+        if figure == Figure::Refusal.name() {
+            add(&mut figures.refusals);
+        } else if figure == Figure::Reward.name() {
+            add(&mut figures.rewards);
+        } else if figure == Figure::Redemption.name() {
+            add(&mut figures.redemptions);
+            if campaign > 0 {
+                // They come in order of their numbers.
+                match figures.campaigns.last_mut().filter(|last| last.campaign == campaign) {
+                    Some(last) => add(&mut last.redemptions),
+                    None => {
+                        let redemptions = Counts::from([(key.clone(), count)]);
+                        figures.campaigns.push(CampaignFigures { campaign, redemptions });
+                    }
+                }
+            }
+        }
+    }
+    Stats { at: now(), lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries }
+}
+
+/// `POST /v1/verify`: the invariants over live objects.
+pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let VerifyBody { member_id, campaign } = inbound.json()?;
+    let merchant = &inbound.principal.merchant;
+    let response = match (member_id, campaign) {
+        (Some(member_id), None) => {
+            if !valid_sub(&member_id) {
+                let reason = "1 to 255 characters, not blank, no control characters";
+                return stop_invalid(InvalidRequest::one("member_id", reason), inbound.instance);
+            }
+            let mref = inbound.config.id_key.mref(merchant, &member_id);
+            let (instance, op) = (inbound.instance.to_owned(), MemberOp::Verify);
+            // The id is not handed over: checking a member must not be what makes them known.
+            let call = MemberCall { instance, member_id: None, refresh: None, op };
+            objects.member(merchant, &mref, &call).await?
+        }
+        (None, Some(campaign)) => {
+            objects.campaign(&campaign_name(merchant.as_str(), campaign), &CampaignOp::Verify).await?
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            let invalid = InvalidRequest::one("body", "exactly one of member_id and campaign");
+            return stop_invalid(invalid, inbound.instance);
+        }
+    };
+    if response.status_code() == 404 {
+        return stop(&ProtocolError::NotFound, inbound.instance);
+    }
+    let Violations { violations } = read_json(response).await?;
+    Ok(Answer::json(200, &VerifyAnswer { ok: violations.is_empty(), violations })?.into_response()?)
+}

@@ -1,0 +1,426 @@
+//! A Member's rewards: the player's moves, gifts, operators' commands, and the fulfiller's late answers.
+
+use crate::answer::Answer;
+use crate::audit_log;
+use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
+use crate::due;
+use crate::member::{Inner, Who};
+use crate::member_drive::open_item;
+use crate::once::{self, Seen};
+use crate::platform::{Fault, now, random_u32};
+use counterfoil_core::audit::Draft;
+use counterfoil_core::ids::Rid;
+use counterfoil_core::protocol::member::{Known, MemberView, cancel_open, gift};
+use counterfoil_core::reward::life::{Gift, PlayerMove, Verdict, player_move};
+use counterfoil_core::reward::{Actor, By, Changes, Refused, View, delivery, recovery};
+use counterfoil_core::time::Instant;
+use counterfoil_core::wallet::Names;
+use counterfoil_core::webhook::Outcome;
+use counterfoil_core::wire::{
+    FulfilmentBody, InvalidRequest, ProtocolError, RedemptionStatus, Resolution, Reward, merge_patch, parse,
+};
+use std::rc::Rc;
+
+/// What a command did, as its caller is told.
+enum Done {
+    /// As asked, or asked before.
+    Made,
+    /// The state does not allow it.
+    Refused(Refused),
+    /// The body does not fit what is there.
+    Invalid(InvalidRequest),
+    /// It has changed in the meantime.
+    Mismatch,
+    /// No such thing.
+    Missing,
+}
+
+impl Inner {
+    /// Changes a decided redemption and its rewards in one transaction: reads, asks core, writes. `None` where there
+    /// is no such redemption.
+    pub(crate) fn change<T>(
+        self: &Rc<Self>,
+        rid: &Rid,
+        decide: impl FnOnce(&View<'_>, &Names<'_>, Instant) -> (Option<Changes>, T),
+    ) -> Result<Option<T>, Fault> {
+        let config = self.config()?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let who = self.who()?;
+        let at = now();
+        let (answer, events, changed) = self.storage.transaction(|| {
+            let store = self.store();
+            let Some(redemption) = store.decided(rid)? else { return Ok((None, vec![], false)) };
+            let (rewards, wallet) = (store.held(rid)?, store.wallet(at)?);
+            let features_elsewhere = store.features_elsewhere(rid)?;
+            let view = View {
+                redemption: &redemption,
+                rid: *rid,
+                rewards: &rewards,
+                wallet: &wallet,
+                next_ledger_row: store.next_ledger_row()?,
+                features_elsewhere: &features_elsewhere,
+                consumed: store.consumed(rid)?,
+                member_id: &who.member_id,
+                pid: &who.pid,
+            };
+            let (changes, answer) = decide(&view, &names, at);
+            let changed = changes.is_some();
+            let events = match changes {
+                Some(changes) => store.write(rid, &changes, who.told(None), at)?,
+                None => vec![],
+            };
+            Ok((Some(answer), events, changed))
+        })?;
+        self.publish(&events);
+        if changed {
+            self.start_tries(rid);
+            self.start_report();
+        }
+        Ok(answer)
+    }
+
+    /// One reward as it stands, with its version for `If-Match`.
+    pub(crate) fn reward(&self, at: Place, instance: &str) -> Result<Answer, Fault> {
+        match self.held_reward(at)? {
+            Some(reward) => shown(200, &reward),
+            None => Answer::error(&ProtocolError::NotFound, instance),
+        }
+    }
+
+    fn held_reward(&self, at: Place) -> Result<Option<Reward>, Fault> {
+        let held = self.store().held(&at.rid)?;
+        Ok(held.into_iter().find(|record| record.index == at.index).map(|record| record.reward))
+    }
+
+    /// Claims, activates or declines; a repeat is answered and moves nothing.
+    pub(crate) fn player_move(
+        self: &Rc<Self>,
+        at: Place,
+        wanted: PlayerMove,
+        actor: Option<&str>,
+        reason: Option<&str>,
+        instance: &str,
+    ) -> Result<Answer, Fault> {
+        let who = self.who()?;
+        let by = if actor.is_some_and(|actor| actor.starts_with("admin:")) { By::Administrator } else { By::Member };
+        let acting = Actor::of(actor, &who.member_id, &who.pid);
+        let index = usize::from(at.index);
+        let refused = self.change(&at.rid, |view, names, now| {
+            let verdict = player_move(view, index, wanted, (by, &acting), reason, names, now);
+            (verdict.changes, verdict.refused)
+        })?;
+        match refused {
+            None => Answer::error(&ProtocolError::NotFound, instance),
+            Some(Some(refused)) => {
+                if by == By::Administrator {
+                    self.audit_refusal(&who, actor.unwrap_or_default(), &format!("{wanted:?}"), reason, &refused)?;
+                }
+                refusal(&refused, instance)
+            }
+            Some(None) => self.reward(at, instance),
+        }
+    }
+
+    /// Gives by hand, or for a mission or a tournament.
+    pub(crate) fn give(self: &Rc<Self>, call: GiveCall, instance: &str) -> Result<Answer, Fault> {
+        let GiveCall { rid, fp, definition, source, reference, reason, actor } = call;
+        let first = Place { rid, index: 0 };
+        match self.store().known(&rid)? {
+            Known::Decided(known) if known == fp => {
+                return Ok(self.given(first)?.header("Idempotent-Replayed", "true"));
+            }
+            Known::Decided(_) | Known::Open(_) => {
+                return Answer::error(&ProtocolError::IdempotencyKeyReused, instance);
+            }
+            Known::Absent => {}
+        }
+        let config = self.config()?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let who = self.who()?;
+        let at = now();
+        let what = Gift { definition: &definition, quantity: 1, source: Some(source), reference: reference.as_deref() };
+        let given = self.storage.transaction(|| {
+            let store = self.store();
+            let wallet = store.wallet(at)?;
+            let view = MemberView {
+                known: Known::Absent,
+                consumed: false,
+                member_uses: 0,
+                wallet: &wallet,
+                next_ledger_row: store.next_ledger_row()?,
+                opened_at: None,
+                member_id: &who.member_id,
+                pid: &who.pid,
+            };
+            match gift(&view, rid, &what, (&Actor::named(&actor), &reason), &names, at) {
+                Ok(changes) => store.apply_gift(&rid, &fp, &changes, who.told(None), at).map(Some),
+                Err(_) => Ok(None),
+            }
+        })?;
+        let Some(events) = given else { return refusal(&Refused::Overflow, instance) };
+        self.publish(&events);
+        self.start_tries(&rid);
+        self.start_report();
+        self.given(first)
+    }
+
+    fn given(&self, at: Place) -> Result<Answer, Fault> {
+        let reward = self.held_reward(at)?.ok_or_else(|| Fault::new("a gift is missing"))?;
+        Ok(shown(201, &reward)?.header("Location", format!("/v1/rewards/{}", reward.id)))
+    }
+
+    /// An operator's command, once for each key; refused ones are audited too.
+    pub(crate) fn operate(self: &Rc<Self>, call: OperateCall, instance: &str) -> Result<Answer, Fault> {
+        let OperateCall { command, actor, reason, once } = call;
+        let replayed = match once::seen(&self.storage, once.as_ref(), now())? {
+            Seen::Same(_) => true,
+            Seen::Other => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
+            Seen::New => false,
+        };
+        if !replayed {
+            let done = self.carry_out(&command, &actor, reason.as_deref())?;
+            let who = self.who()?;
+            match done {
+                Done::Made => once::keep(&self.storage, once.as_ref(), "made", now())?,
+                Done::Refused(refused) => {
+                    self.audit_refusal(&who, &actor, command.name(), reason.as_deref(), &refused)?;
+                    return refusal(&refused, instance);
+                }
+                Done::Invalid(invalid) => return Answer::invalid(invalid, instance),
+                Done::Mismatch => return Answer::error(&ProtocolError::VersionMismatch, instance),
+                Done::Missing => return Answer::error(&ProtocolError::NotFound, instance),
+            }
+        }
+        let answer = match &command {
+            Command::DeleteReward { .. } => Answer::empty(204),
+            Command::RetryReward { at } | Command::PatchFulfilment { at, .. } => self.reward(*at, instance)?,
+            Command::Retry { rid } | Command::Resolve { rid, .. } | Command::Reset { rid } => {
+                match self.store().redemption(rid)? {
+                    Some(redemption) => Answer::json(200, &redemption)?,
+                    None => Answer::error(&ProtocolError::NotFound, instance)?,
+                }
+            }
+        };
+        Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+    }
+
+    fn carry_out(self: &Rc<Self>, command: &Command, actor: &str, reason: Option<&str>) -> Result<Done, Fault> {
+        let acting = Actor::named(actor);
+        let why = reason.unwrap_or_default();
+        let tester = self.who()?.tester;
+        let place = |at: &Place| (at.rid, usize::from(at.index));
+        match command {
+            Command::Retry { rid } | Command::Resolve { rid, .. } | Command::Reset { rid }
+                if matches!(self.store().known(rid)?, Known::Open(_)) =>
+            {
+                self.operate_open(command, rid, (&acting, why))
+            }
+            Command::Retry { rid } => {
+                self.made(rid, |view, names, at| recovery::retry(view, &acting, reason, names, at))
+            }
+            Command::Resolve { rid, resolution, unknown_outcome } => self.made(rid, |view, names, at| {
+                recovery::resolve(view, *resolution, *unknown_outcome, (&acting, why), names, at)
+            }),
+            Command::Reset { rid } => {
+                self.made(rid, |view, names, at| recovery::reset(view, tester, (&acting, why), names, at))
+            }
+            Command::RetryReward { at } => {
+                let (rid, index) = place(at);
+                self.made(&rid, |view, names, now| recovery::retry_reward(view, index, &acting, reason, names, now))
+            }
+            Command::DeleteReward { at } => {
+                let (rid, index) = place(at);
+                self.made(&rid, |view, names, now| recovery::delete(view, index, &acting, why, names, now))
+            }
+            Command::PatchFulfilment { at, patch, if_match } => self.patch_fulfilment(*at, patch, *if_match, &acting),
+        }
+    }
+
+    fn made(
+        self: &Rc<Self>,
+        rid: &Rid,
+        decide: impl FnOnce(&View<'_>, &Names<'_>, Instant) -> Verdict,
+    ) -> Result<Done, Fault> {
+        let refused = self.change(rid, |view, names, at| {
+            let verdict = decide(view, names, at);
+            (verdict.changes, verdict.refused)
+        })?;
+        Ok(match refused {
+            None => Done::Missing,
+            Some(Some(refused)) => Done::Refused(refused),
+            Some(None) => Done::Made,
+        })
+    }
+
+    /// Commands about a redemption that is accepted and not decided: it can be tried at once, or ended.
+    fn operate_open(
+        self: &Rc<Self>,
+        command: &Command,
+        rid: &Rid,
+        (actor, reason): (&Actor, &str),
+    ) -> Result<Done, Fault> {
+        match command {
+            Command::Retry { .. } => {
+                self.drive_again(rid)?;
+                Ok(Done::Made)
+            }
+            Command::Resolve { resolution: Resolution::Cancelled, .. } => {
+                let Some(open) = self.store().opened(rid)? else { return Ok(Done::Missing) };
+                let config = self.config()?;
+                let merchant = self.merchant()?;
+                let names = Names { key: &config.id_key, merchant: &merchant };
+                let who = self.who()?;
+                let at = now();
+                let events = self.storage.transaction(|| {
+                    let store = self.store();
+                    let wallet = store.wallet(at)?;
+                    let view = self.view(&store, &open.intent, &who, &wallet)?;
+                    let decision = cancel_open(&view, &open.intent, (actor, reason), &names, at);
+                    let events = store.apply(&open.intent, &decision, who.told(None), at)?;
+                    due::done(&self.storage, &open_item(rid))?;
+                    Ok(events)
+                })?;
+                self.publish(&events);
+                self.start_report();
+                Ok(Done::Made)
+            }
+            Command::Resolve { .. }
+            | Command::Reset { .. }
+            | Command::RetryReward { .. }
+            | Command::DeleteReward { .. }
+            | Command::PatchFulfilment { .. } => {
+                let status = RedemptionStatus::RedeemFailed;
+                Ok(Done::Refused(Refused::illegal_status(status, recovery::operator_moves(status, false))))
+            }
+        }
+    }
+
+    /// Support's own words and data beside the fulfiller's answer (RFC 7396 merge patch).
+    fn patch_fulfilment(
+        self: &Rc<Self>,
+        place: Place,
+        patch: &serde_json::Value,
+        if_match: Option<u32>,
+        actor: &Actor,
+    ) -> Result<Done, Fault> {
+        let Some(reward) = self.held_reward(place)? else { return Ok(Done::Missing) };
+        if if_match.is_some_and(|wanted| wanted != version(&reward)) {
+            return Ok(Done::Mismatch);
+        }
+        let before = reward.fulfilment.clone().unwrap_or_default();
+        let mut merged = serde_json::to_value(FulfilmentBody { data: before.data.clone(), note: before.note.clone() })?;
+        merge_patch(&mut merged, patch);
+        let body = parse::<FulfilmentBody>(&serde_json::to_vec(&merged)?).and_then(|body| body.check().map(|()| body));
+        let body = match body {
+            Ok(body) => body,
+            Err(invalid) => return Ok(Done::Invalid(invalid)),
+        };
+        self.made(&place.rid, |view, names, at| {
+            let noted = recovery::note(view, usize::from(place.index), body.data, body.note, actor, names, at);
+            Verdict { changes: noted, refused: None }
+        })
+    }
+
+    /// The fulfiller's late answer.
+    pub(crate) fn callback(self: &Rc<Self>, at: Place, outcome: &Outcome, instance: &str) -> Result<Answer, Fault> {
+        let index = usize::from(at.index);
+        let refused = self.change(&at.rid, |view, names, now| {
+            let verdict = delivery::callback(view, index, outcome, random_u32(), names, now);
+            (verdict.changes, verdict.refused)
+        })?;
+        match (refused, self.held_reward(at)?) {
+            (Some(Some(refused)), _) => refusal(&refused, instance),
+            (Some(None), Some(reward)) => {
+                Answer::json(200, &serde_json::json!({ "id": reward.id, "state": reward.state }))
+            }
+            (_, _) => Answer::error(&ProtocolError::NotFound, instance),
+        }
+    }
+
+    pub(crate) fn endpoint_of(&self, at: Place) -> Result<Answer, Fault> {
+        let held = self.store().held(&at.rid)?;
+        let record = held.into_iter().find(|record| record.index == at.index);
+        let endpoint_id = record.and_then(|record| record.mechanic.endpoint().map(str::to_owned));
+        Answer::json(200, &EndpointOf { endpoint_id })
+    }
+
+    /// An endpoint works again: what waits for it is tried now.
+    pub(crate) fn hurry(self: &Rc<Self>, endpoint_id: &str) -> Result<Answer, Fault> {
+        for rid in self.store().waiting_for(endpoint_id)? {
+            for index in 0..self.store().held(&rid)?.len() {
+                self.change(&rid, |view, names, at| (delivery::hurry(view, index, endpoint_id, names, at), ()))?;
+            }
+        }
+        Answer::json(200, &serde_json::json!({}))
+    }
+
+    fn audit_refusal(
+        self: &Rc<Self>,
+        who: &Who,
+        actor: &str,
+        command: &str,
+        reason: Option<&str>,
+        refused: &Refused,
+    ) -> Result<(), Fault> {
+        let mut draft = Draft::new(actor, "attempt.refused");
+        draft.reason = reason.map(str::to_owned);
+        let why = match refused {
+            Refused::IllegalMove { state, .. } => format!("illegal_move from {state}"),
+            Refused::ValueSpent { .. } => "value_spent".to_owned(),
+            Refused::Overflow => "overflow".to_owned(),
+        };
+        draft.data = Some(serde_json::json!({ "command": command.to_lowercase(), "refused": why }));
+        self.storage
+            .transaction(|| audit_log::append(&self.storage, &who.object, &draft, None, vec![], None, now()))?;
+        self.start_report();
+        Ok(())
+    }
+}
+
+impl Command {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Resolve { resolution: Resolution::Granted, .. } => "resolve as granted",
+            Self::Resolve { resolution: Resolution::Cancelled, .. } => "resolve as cancelled",
+            Self::Reset { .. } => "reset",
+            Self::RetryReward { .. } => "retry reward",
+            Self::DeleteReward { .. } => "delete reward",
+            Self::PatchFulfilment { .. } => "patch fulfilment",
+        }
+    }
+}
+
+/// A reward's version: moves, tries and notes all change it.
+fn version(reward: &Reward) -> u32 {
+    let text = serde_json::to_vec(reward).unwrap_or_default();
+    let hash = counterfoil_core::ids::Fingerprint::of(&[&text]);
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    // Never 0, which stands for an If-Match that matches nothing.
+    u32::from_be_bytes([a, b, c, d]) | 1
+}
+
+fn shown(status: u16, reward: &Reward) -> Result<Answer, Fault> {
+    Ok(Answer::json(status, reward)?.header("ETag", format!("\"{}\"", version(reward))))
+}
+
+/// The problem document of a refused move.
+pub(crate) fn refusal(refused: &Refused, instance: &str) -> Result<Answer, Fault> {
+    match refused {
+        Refused::IllegalMove { state, legal_moves, unknown_outcome } => {
+            let error = ProtocolError::IllegalMove {
+                state: state.clone(),
+                legal_moves: legal_moves.clone(),
+                unknown_outcome: *unknown_outcome,
+            };
+            Answer::error(&error, instance)
+        }
+        Refused::ValueSpent { short_by } => Answer::error(&ProtocolError::ValueSpent { short_by: *short_by }, instance),
+        Refused::Overflow => {
+            let reason = format!("the balance would exceed {}", counterfoil_core::limits::INTEGER_MAX);
+            Answer::invalid(InvalidRequest::one("reward", reason), instance)
+        }
+    }
+}

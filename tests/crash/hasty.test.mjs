@@ -1,0 +1,31 @@
+// The kill test must be able to fail: a service that acknowledges too early, commits in two steps, or keeps in memory what
+// belongs in storage is convicted by the same rounds that clear the edge; without its mistake it is cleared.
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { runKills } from "./rounds.mjs";
+import { Stage } from "./stage.mjs";
+
+const SEED = process.env.SEED ?? String(Date.now() % 1_000_000_007);
+const program = { modules: [fileURLToPath(new URL("hasty-worker.js", import.meta.url))], objects: { SHOP: "Shop" } };
+
+async function withShop(defect, use) {
+  const stage = new Stage(program, { seed: SEED, vars: { DEFECT: defect } });
+  try {
+    await use(stage);
+  } finally {
+    await stage.dispose();
+  }
+}
+
+const defects = {
+  "answers come before the write": /lost: redemption/,
+  "one redemption is two commits": /and applied 0 (credit|points) instead of/,
+  "keys live in memory": /granted, then refused with 409 already_redeemed_by_you/,
+  "the feed's numbers live in memory": /event \d+ was told, but the feed ends at|event 1 was/,
+};
+for (const [defect, verdict] of Object.entries(defects)) {
+  test(`convicted: ${defect}, SEED=${SEED}`, { timeout: 120_000 }, () => withShop(defect, (stage) => assert.rejects(runKills(stage, 20), verdict)));
+}
+
+test(`cleared: the same service without a mistake, SEED=${SEED}`, { timeout: 120_000 }, () => withShop("", (stage) => runKills(stage, 6)));
