@@ -81,8 +81,8 @@ const buildStep = {
 };
 
 /** A step that runs all suites of one folder. */
-function suites(name, title, { folder = `tests/${name}`, needs = ["set-up", "build"], browser = false, env, minutes } = {}) {
-  return { name, title, needs, browser, run: (tools) => nodeTest(tools, suiteFiles(folder), { env, minutes }) };
+function suites(name, title, { folder = `tests/${name}`, needs = ["set-up", "build"], browser = false, ...options } = {}) {
+  return { name, title, needs, browser, run: (tools) => nodeTest(tools, suiteFiles(folder), options) };
 }
 
 /** The suites of a folder; an empty folder is a failure, because a test that is not found has not passed. */
@@ -93,9 +93,9 @@ function suiteFiles(folder) {
   return files.sort().map((name) => `${folder}/${name}`);
 }
 
-/** Node's own runner, one file at a time: the suites share two cores, and timing is part of what they test. */
-function nodeTest({ command }, files, options) {
-  return command(process.execPath, ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files], options);
+/** Node's own runner, one file at a time unless told: the suites share two cores, and timing is part of what most test. */
+function nodeTest({ command }, files, { atOnce = 1, ...options } = {}) {
+  return command(process.execPath, ["--test", `--test-concurrency=${atOnce}`, "--test-reporter=spec", ...files], options);
 }
 
 function wasmTests(where, title, flags, { browser }) {
@@ -124,8 +124,9 @@ const simulatorStep = (count, minutes) => ({
 const raceStep = (count, minutes) =>
   suites("race", `simultaneous redemptions over HTTP, ${count} rounds each`, { env: { ROUNDS: count }, minutes });
 
+// Much of it is waiting for a server's alarms, so two files go well side by side.
 const crashStep = (count, { minutes, env } = {}) =>
-  suites("crash", `the server killed under load ${count} times`, { env: { ...env, KILLS: count }, minutes });
+  suites("crash", `the server killed under load ${count} times`, { env: { ...env, KILLS: count }, minutes, atOnce: 2 });
 
 // On a disk, where a commit takes its time, so that kills fall between more of a redemption's steps.
 const crashSoak = crashStep(kills("1000"), { minutes: 240, env: { CRASH_FOLDER: join(root, "target", "crash") } });

@@ -53,7 +53,7 @@ pub const ATTEMPTS_MAX_MOST: u32 = 50;
 /// Longest validity, duration or wait in a reward definition: ten years, in seconds.
 pub const LIFETIME_MAX_S: u32 = 315_360_000;
 /// Most bytes of a fulfiller's data.
-pub const FULFILMENT_DATA_BYTES_MAX: usize = 4 * 1024;
+pub const FULFILMENT_DATA_BYTES_MAX: usize = 16 * 1024;
 /// Most characters in a reason or a note.
 pub const NOTE_CHARS_MAX: usize = 500;
 /// Most moves kept with a reward; the middle ones go first, the audit log keeps all.

@@ -340,7 +340,7 @@ mod tests {
             },
         );
         check(&["I10: there is no balance of credit EUR"], |report| {
-            verify(&rows[..2], &Wallet { points: 10, ..Wallet::default() }, report)
+            verify(&rows[..2], &Wallet { points: 10, ..Wallet::default() }, report);
         });
     }
 

@@ -2,11 +2,12 @@
 
 use crate::administer::{Nothing, canonical};
 use crate::answer::Answer;
-use crate::calls::{MerchantOp, Objects};
-use crate::endpoint_calls::EndpointOp;
+use crate::calls::{MerchantOp, Objects, read_json};
+use crate::endpoint_calls::{EndpointOp, Keeper};
+use crate::endpoints::TEST_TYPE;
 use crate::inbound::{Inbound, Stop, stop};
 use crate::platform::{now, random};
-use crate::webhooks::send;
+use crate::webhooks::{Sent, send};
 use counterfoil_core::hex;
 use counterfoil_core::token::Role;
 use counterfoil_core::wire::{NewEndpoint, ProtocolError, TestResult};
@@ -70,23 +71,33 @@ pub(crate) async fn test(
     inbound.need(&[Role::Admin])?;
     let Nothing {} = inbound.json()?;
     inbound.key()?;
+    let message = json!({ "type": TEST_TYPE, "timestamp": now(), "data": {} }).to_string();
+    let id = format!("test_{}", hex::encode(&random::<12>()));
+    let (sent, kept) = send_test(&inbound, objects, endpoint_id, id, message).await?;
+    if kept.status_code() != 200 {
+        // Deleted while the test was under way.
+        return Ok(kept);
+    }
+    let result = TestResult { delivered: sent.delivered(), status: sent.status(), error: sent.error() };
+    Ok(Answer::json(200, &result)?.into_response()?)
+}
+
+/// Sends a test and has it kept; the second answer is the delivery.
+async fn send_test(
+    inbound: &Inbound<'_>,
+    objects: &Objects<'_>,
+    endpoint_id: String,
+    delivery_id: String,
+    message: String,
+) -> Result<(Sent, Response), Stop> {
     let merchant = inbound.principal.merchant.as_str();
     let Some(endpoint) = objects.endpoint_for(merchant, &endpoint_id, None).await? else {
         return stop(&ProtocolError::NotFound, inbound.instance);
     };
-    let body = json!({ "type": "webhook.test", "timestamp": now(), "data": {} }).to_string();
-    let id = format!("test_{}", hex::encode(&random::<12>()));
-    let sent = send(inbound.config, &endpoint.url, &endpoint.secrets(), &id, &body).await;
-    if sent.delivered() {
-        let by = inbound.principal.actor();
-        let told = ask(&inbound, objects, EndpointOp::Tested { endpoint_id, by }).await?;
-        if told.status_code() != 204 {
-            // Deleted while the test was under way.
-            return Ok(told);
-        }
-    }
-    let result = TestResult { delivered: sent.delivered(), status: sent.status(), error: sent.error() };
-    Ok(Answer::json(200, &result)?.into_response()?)
+    let sent = send(inbound.config, &endpoint.url, &endpoint.secrets(), &delivery_id, &message).await;
+    let (error, by) = (sent.error(), inbound.principal.actor());
+    let kept = ask(inbound, objects, EndpointOp::Tested { endpoint_id, delivery_id, message, error, by }).await?;
+    Ok((sent, kept))
 }
 
 /// `GET /v1/webhooks/{endpoint_id}/deliveries`.
@@ -100,7 +111,8 @@ pub(crate) async fn deliveries(
     ask(&inbound, objects, EndpointOp::Deliveries { endpoint_id, page }).await
 }
 
-/// `POST /v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend`.
+/// `POST /v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend`: under the id it has. A test is sent here and
+/// now; everything else by whoever keeps it.
 pub(crate) async fn resend(
     mut inbound: Inbound<'_>,
     objects: &Objects<'_>,
@@ -110,6 +122,16 @@ pub(crate) async fn resend(
     inbound.need(&[Role::Admin])?;
     let Nothing {} = inbound.json()?;
     inbound.key()?;
+    let op = EndpointOp::Keeper { endpoint_id: endpoint_id.clone(), delivery_id: delivery_id.clone() };
+    let Keeper { test, recorder } = read_json(ask(&inbound, objects, op).await?).await?;
+    if let Some(message) = test {
+        return send_test(&inbound, objects, endpoint_id, delivery_id, message).await.map(|(_, kept)| kept);
+    }
     let by = inbound.principal.actor();
-    ask(&inbound, objects, EndpointOp::Resend { endpoint_id, delivery_id, by }).await
+    let op = EndpointOp::Resend { endpoint_id: endpoint_id.clone(), delivery_id: delivery_id.clone(), by };
+    let answer = ask(&inbound, objects, op).await?;
+    if let Some(recorder) = recorder.filter(|_| answer.status_code() == 200) {
+        objects.resend_event(&recorder, endpoint_id, delivery_id).await?;
+    }
+    Ok(answer)
 }

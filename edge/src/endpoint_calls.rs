@@ -37,15 +37,24 @@ pub(crate) enum EndpointOp {
         endpoint_id: String,
         page: PageQuery,
     },
-    /// Pulls a waiting delivery forward.
+    /// Pulls a waiting delivery forward. One of an event is then sent by the Recorder that keeps it.
     Resend {
         endpoint_id: String,
         delivery_id: String,
         by: String,
     },
-    /// A test was answered with a 2xx.
+    /// Who has a delivery's message; answered with [`Keeper`].
+    Keeper {
+        endpoint_id: String,
+        delivery_id: String,
+    },
+    /// A test was sent, and whether it was answered with a 2xx. Answered with the delivery.
     Tested {
         endpoint_id: String,
+        delivery_id: String,
+        message: String,
+        /// What went wrong.
+        error: Option<String>,
         by: String,
     },
     /// Asked before each try; answered with [`EndpointFor`]. Where the endpoint is disabled, whoever asks is
@@ -54,7 +63,7 @@ pub(crate) enum EndpointOp {
         endpoint_id: String,
         waiter: Option<Waiter>,
     },
-    /// Told after a try that failed, and after one that succeeded where [`EndpointState::waiting`] was said.
+    /// Told after a try that failed, and after one that succeeded where [`EndpointState::waiting`] says so.
     Result(TryResult),
     /// All endpoints that are told of events; answered with [`Subscriptions`].
     Subscriptions,
@@ -126,7 +135,7 @@ pub(crate) struct EndpointState {
     secrets: Vec<String>,
     /// Nothing may be sent.
     pub(crate) disabled: bool,
-    /// Deliveries wait: the Merchant wants to hear of a success.
+    /// Somebody waits for a success to be told: others whose deliveries wait, or the list of deliveries.
     pub(crate) waiting: bool,
     /// Grows whenever the endpoint is enabled again.
     pub(crate) version: u32,
@@ -155,6 +164,15 @@ impl EndpointState {
 pub(crate) struct Subscriptions {
     /// Those with events, disabled ones among them.
     pub(crate) endpoints: Vec<EndpointState>,
+}
+
+/// Who has a delivery's message: neither is there where it is a Member, or nobody.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Keeper {
+    /// The message itself, of a test.
+    pub(crate) test: Option<String>,
+    /// Name of the Recorder that has it.
+    pub(crate) recorder: Option<String>,
 }
 
 /// A stable name of what is wrong; absent when it is genuine.

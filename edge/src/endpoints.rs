@@ -7,7 +7,9 @@
 use crate::answer::Answer;
 use crate::audit_log;
 use crate::calls::{Objects, Once};
-use crate::endpoint_calls::{CallbackCheck, EndpointFor, EndpointOp, Subscriptions, TryOutcome, TryResult, Waiter};
+use crate::endpoint_calls::{
+    CallbackCheck, EndpointFor, EndpointOp, Keeper, Subscriptions, TryOutcome, TryResult, Waiter,
+};
 use crate::endpoints_store::{Endpoint, Store, Wake};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random};
@@ -15,7 +17,7 @@ use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::{SECRET_BYTES, Secret, Signed, verify};
-use counterfoil_core::wire::{DeliveryState, NewEndpoint, Page, ProtocolError};
+use counterfoil_core::wire::{DeliveryResource, DeliveryState, NewEndpoint, Page, ProtocolError};
 use futures_util::future::{Either, join_all, select};
 use serde_json::json;
 use std::cell::Cell;
@@ -28,13 +30,19 @@ const CHAIN: &str = "merchant";
 pub(crate) const INSTANCE_ENDPOINTS: &str = "/v1/webhooks";
 pub(crate) const INSTANCE_ENDPOINT: &str = "/v1/webhooks/{endpoint_id}";
 const INSTANCE_ROTATE: &str = "/v1/webhooks/{endpoint_id}/rotate";
+const INSTANCE_TEST: &str = "/v1/webhooks/{endpoint_id}/test";
 const INSTANCE_DELIVERIES: &str = "/v1/webhooks/{endpoint_id}/deliveries";
 const INSTANCE_RESEND: &str = "/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend";
+/// Type of a test's message.
+pub(crate) const TEST_TYPE: &str = "webhook.test";
 /// A signature is good for five minutes either side, so a message can be shown again for ten.
 const CALLBACK_SEEN_MS: i64 = 601_000;
 /// Refused callbacks that are written down in a minute; whoever sends more is known by then.
 const REFUSALS_PER_MINUTE: u32 = 100;
 const MINUTE_MS: i64 = 60_000;
+/// Successes that a merchant's endpoints list in a second. All of them would make this one object as busy as all
+/// Members together.
+const LISTED_PER_SECOND: u32 = 10;
 /// Longest wait for a waiter.
 const WAITER_WAIT: Duration = Duration::from_secs(8);
 
@@ -44,8 +52,10 @@ type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 /// What a Merchant remembers about its endpoints besides what it stores.
 #[derive(Default)]
 pub(crate) struct Endpoints {
-    /// The minute under way, and how many refused callbacks were written down in it.
-    refusals: Cell<(i64, u32)>,
+    /// Refused callbacks that are written down: anybody who knows a reward's id can send them.
+    refusals: Allowance,
+    /// Deliveries that are listed although they succeeded at once.
+    listed: Allowance,
 }
 
 impl Endpoints {
@@ -76,8 +86,16 @@ impl Endpoints {
             EndpointOp::Resend { endpoint_id, delivery_id, by } => {
                 command(&by, Some(&delivery_id), INSTANCE_RESEND, resend(&store, &endpoint_id, &delivery_id))
             }
-            EndpointOp::Tested { endpoint_id, by } => {
-                command(&by, Some(&endpoint_id), INSTANCE_ENDPOINT, tested(&store, &endpoint_id, &by))
+            EndpointOp::Tested { endpoint_id, delivery_id, message, error, by } => {
+                let decided = tested(&store, &endpoint_id, &delivery_id, &message, error, &by);
+                command(&by, Some(&endpoint_id), INSTANCE_TEST, decided)
+            }
+            EndpointOp::Keeper { endpoint_id, delivery_id } => {
+                let recorder = match store.delivery(&endpoint_id, &delivery_id)? {
+                    Some((_, Some(Waiter::Recorder(name)))) => Some(name),
+                    Some((_, Some(Waiter::Member(_)) | None)) | None => None,
+                };
+                Answer::json(200, &Keeper { test: store.test_message(&endpoint_id, &delivery_id)?, recorder })
             }
             EndpointOp::List(page) => {
                 let (items, next_cursor) = store.list(&page, now())?;
@@ -94,7 +112,7 @@ impl Endpoints {
                 let (items, next_cursor) = store.deliveries(&endpoint_id, &page)?;
                 Answer::json(200, &Page { items, next_cursor })
             }
-            EndpointOp::For { endpoint_id, waiter } => state_for(&store, &endpoint_id, waiter.as_ref()),
+            EndpointOp::For { endpoint_id, waiter } => self.state_for(&store, &endpoint_id, waiter.as_ref()),
             EndpointOp::Result(result) => conclude(&store, &result),
             EndpointOp::Subscriptions => {
                 let endpoints = store.subscribed()?;
@@ -104,7 +122,7 @@ impl Endpoints {
             }
             EndpointOp::VerifyCallback { endpoint_id, target, signed, body } => {
                 let refused = check_callback(&store, &endpoint_id, &target, &signed, &body)?;
-                if let Some(reason) = refused.filter(|_| self.refusal_is_written()) {
+                if let Some(reason) = refused.filter(|_| self.refusals.allows(now(), REFUSALS_PER_MINUTE, MINUTE_MS)) {
                     let draft = Draft::new(format!("fulfiller:{endpoint_id}"), "callback.refused");
                     note(&store, &draft.subject(target).data(json!({ "reason": reason })))?;
                 }
@@ -113,13 +131,30 @@ impl Endpoints {
         })
     }
 
-    /// Whether one more refused callback is written down: anybody who knows a reward's id can send them.
-    fn refusal_is_written(&self) -> bool {
-        let minute = now().0.div_euclid(MINUTE_MS);
-        let (counted, count) = self.refusals.get();
-        let count = if counted == minute { count } else { 0 };
-        self.refusals.set((minute, count.saturating_add(1)));
-        count < REFUSALS_PER_MINUTE
+    fn state_for(&self, store: &Store<'_>, endpoint_id: &str, waiter: Option<&Waiter>) -> Result<Answer, Fault> {
+        let Some(endpoint) = store.endpoint(endpoint_id)? else {
+            return Answer::json(200, &EndpointFor { endpoint: None });
+        };
+        if let Some(waiter) = waiter.filter(|_| endpoint.disabled_at.is_some()) {
+            store.wait(endpoint_id, waiter, now())?;
+        }
+        let mut state = store.state(&endpoint, waiter, now())?;
+        state.waiting |= waiter.is_some() && self.listed.allows(now(), LISTED_PER_SECOND, 1_000);
+        Answer::json(200, &EndpointFor { endpoint: Some(state) })
+    }
+}
+
+/// At most so many of something in a span of time. In memory only: forgetting it lets a few more pass.
+#[derive(Default)]
+struct Allowance(Cell<(i64, u32)>);
+
+impl Allowance {
+    fn allows(&self, now: Instant, most: u32, span_ms: i64) -> bool {
+        let span = now.0.div_euclid(span_ms);
+        let (counted, count) = self.0.get();
+        let count = if counted == span { count } else { 0 };
+        self.0.set((span, count.saturating_add(1)));
+        count < most
     }
 }
 
@@ -251,37 +286,53 @@ fn resend(store: &Store<'_>, endpoint_id: &str, delivery_id: &str) -> Decided {
     if endpoint.disabled_at.is_some() {
         return Ok(Err(illegal("disabled", &["test"])));
     }
-    match delivery.state {
-        DeliveryState::Waiting => {
+    match (delivery.state, waiter) {
+        (_, Some(Waiter::Recorder(_))) => {
+            let delivery = DeliveryResource { state: DeliveryState::Waiting, next_attempt_at: Some(now()), ..delivery };
+            store.again(endpoint_id, &delivery)?;
+            Answer::json(200, &delivery).map(Ok)
+        }
+        (DeliveryState::Waiting, Some(waiter @ Waiter::Member(_))) => {
             store.wait(endpoint_id, &waiter, now())?;
             store.wake_one(endpoint_id, &waiter, now())?;
             Answer::json(200, &delivery).map(Ok)
         }
         // A reward is retried where it lies: `POST /v1/members/{id}/rewards/{rid}/retry`.
-        DeliveryState::Failed => Ok(Err(illegal("failed", &[]))),
-        DeliveryState::Delivered => Ok(Err(illegal("delivered", &[]))),
+        (DeliveryState::Failed | DeliveryState::Waiting, _) => Ok(Err(illegal("failed", &[]))),
+        (DeliveryState::Delivered, _) => Ok(Err(illegal("delivered", &[]))),
     }
 }
 
-/// An endpoint that answers again is enabled, and everything that waits for it is tried.
-fn tested(store: &Store<'_>, endpoint_id: &str, by: &str) -> Decided {
+/// A test was sent. An endpoint that answers again is enabled, and everything that waits for it is tried.
+fn tested(
+    store: &Store<'_>,
+    endpoint_id: &str,
+    delivery_id: &str,
+    message: &str,
+    error: Option<String>,
+    by: &str,
+) -> Decided {
     let Some(endpoint) = store.endpoint(endpoint_id)? else { return Ok(Err(ProtocolError::NotFound)) };
-    if endpoint.disabled_at.is_some() {
-        store.enable(endpoint_id)?;
-        note(store, &Draft::new(by, "webhook.enabled").subject(endpoint_id))?;
-    }
-    store.wake_all(endpoint_id, now())?;
-    Ok(Ok(Answer::empty(204)))
-}
-
-fn state_for(store: &Store<'_>, endpoint_id: &str, waiter: Option<&Waiter>) -> Result<Answer, Fault> {
-    let Some(endpoint) = store.endpoint(endpoint_id)? else {
-        return Answer::json(200, &EndpointFor { endpoint: None });
+    let delivered = error.is_none();
+    let tries = store.delivery(endpoint_id, delivery_id)?.map_or(0, |(delivery, _)| delivery.attempts);
+    let delivery = DeliveryResource {
+        delivery_id: delivery_id.to_owned(),
+        kind: TEST_TYPE.to_owned(),
+        state: if delivered { DeliveryState::Delivered } else { DeliveryState::Failed },
+        attempts: tries.saturating_add(1),
+        next_attempt_at: None,
+        last_error: error,
+        updated_at: now(),
     };
-    if let Some(waiter) = waiter.filter(|_| endpoint.disabled_at.is_some()) {
-        store.wait(endpoint_id, waiter, now())?;
+    store.keep_test(endpoint_id, &delivery, message)?;
+    if delivered {
+        if endpoint.disabled_at.is_some() {
+            store.enable(endpoint_id)?;
+            note(store, &Draft::new(by, "webhook.enabled").subject(endpoint_id))?;
+        }
+        store.wake_all(endpoint_id, now())?;
     }
-    Answer::json(200, &EndpointFor { endpoint: Some(store.state(&endpoint, waiter, now())?) })
+    Answer::json(200, &delivery).map(Ok)
 }
 
 /// A try has ended.
@@ -289,7 +340,7 @@ fn conclude(store: &Store<'_>, result: &TryResult) -> Result<Answer, Fault> {
     // Deleted in the meantime: whoever tries next is told.
     let Some(endpoint) = store.endpoint(&result.endpoint_id)? else { return Ok(Answer::empty(204)) };
     let id = &result.endpoint_id;
-    store.keep_delivery(result, now())?;
+    store.keep_try(result, now())?;
     match result.outcome {
         TryOutcome::Ok if endpoint.disabled_at.is_none() => store.pull_forward(id, now())?,
         // A try from before it answered 410: only a test enables it.

@@ -40,8 +40,8 @@ pub(crate) const SCHEMA: [&str; 6] = [
         PRIMARY KEY (endpoint_id, waiter)
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS endpoint_deliveries (
-        n INTEGER PRIMARY KEY, endpoint_id TEXT NOT NULL, delivery_id TEXT NOT NULL, waiter TEXT NOT NULL,
-        waiting INTEGER NOT NULL, doc TEXT NOT NULL, UNIQUE (endpoint_id, delivery_id)
+        n INTEGER PRIMARY KEY, endpoint_id TEXT NOT NULL, delivery_id TEXT NOT NULL, waiter TEXT,
+        waiting INTEGER NOT NULL, doc TEXT NOT NULL, message TEXT, UNIQUE (endpoint_id, delivery_id)
     ) STRICT",
     "CREATE INDEX IF NOT EXISTS endpoint_deliveries_waiting ON endpoint_deliveries (endpoint_id, waiter) WHERE waiting = 1",
     "CREATE TABLE IF NOT EXISTS callbacks_seen (
@@ -101,7 +101,7 @@ impl Store<'_> {
 
     pub(crate) fn insert(&self, endpoint_id: &str, new: &NewEndpoint, now: Instant) -> Result<(), Fault> {
         let statement = "INSERT INTO endpoints (endpoint_id, url, events, created_at) VALUES (?, ?, ?, ?)";
-        let events = serde_json::to_string(&new.events)?;
+        let events = serde_json::to_string(new.events.as_deref().unwrap_or_default())?;
         run(self.0, statement, &[endpoint_id.into(), (&new.url).into(), (&events).into(), now.0.into()]).map(drop)
     }
 
@@ -243,16 +243,16 @@ impl Store<'_> {
     }
 }
 
-/// Deliveries that did not succeed at once.
+/// What is known of deliveries.
 impl Store<'_> {
-    pub(crate) fn keep_delivery(&self, result: &TryResult, now: Instant) -> Result<(), Fault> {
+    pub(crate) fn keep_try(&self, result: &TryResult, now: Instant) -> Result<(), Fault> {
         let delivered = result.outcome == TryOutcome::Ok;
         let state = match (delivered, result.waits) {
             (true, _) => DeliveryState::Delivered,
             (false, true) => DeliveryState::Waiting,
             (false, false) => DeliveryState::Failed,
         };
-        let doc = serde_json::to_string(&DeliveryResource {
+        let delivery = DeliveryResource {
             delivery_id: result.delivery_id.clone(),
             kind: result.kind.clone(),
             state,
@@ -260,23 +260,49 @@ impl Store<'_> {
             next_attempt_at: result.next_attempt_at.filter(|_| state == DeliveryState::Waiting),
             last_error: result.error.clone().filter(|_| !delivered),
             updated_at: now,
-        })?;
-        let (endpoint_id, delivery_id) = (&result.endpoint_id, &result.delivery_id);
-        if delivered {
-            let statement = "UPDATE endpoint_deliveries SET waiting = 0, doc = ?3
-                WHERE endpoint_id = ?1 AND delivery_id = ?2";
-            return run(self.0, statement, &[endpoint_id.into(), delivery_id.into(), (&doc).into()]).map(drop);
-        }
-        let statement = "INSERT INTO endpoint_deliveries (endpoint_id, delivery_id, waiter, waiting, doc)
-            VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (endpoint_id, delivery_id) DO UPDATE SET waiter = ?3, waiting = ?4, doc = ?5";
+        };
         let waiter = serde_json::to_string(&result.waiter)?;
-        let waiting = u32::from(state == DeliveryState::Waiting);
-        let values = [endpoint_id.into(), delivery_id.into(), (&waiter).into(), waiting.into(), (&doc).into()];
+        self.keep(&result.endpoint_id, &delivery, Some(&waiter), None)
+    }
+
+    /// Keeps a test with its message: nobody else has it.
+    pub(crate) fn keep_test(&self, endpoint_id: &str, delivery: &DeliveryResource, message: &str) -> Result<(), Fault> {
+        self.keep(endpoint_id, delivery, None, Some(message))
+    }
+
+    fn keep(
+        &self,
+        endpoint_id: &str,
+        delivery: &DeliveryResource,
+        waiter: Option<&str>,
+        message: Option<&str>,
+    ) -> Result<(), Fault> {
+        let statement = "INSERT INTO endpoint_deliveries (endpoint_id, delivery_id, waiter, waiting, doc, message)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (endpoint_id, delivery_id) DO UPDATE SET waiter = ?3, waiting = ?4, doc = ?5";
+        let waiting = u32::from(delivery.state == DeliveryState::Waiting);
+        let doc = serde_json::to_string(delivery)?;
+        let id = &delivery.delivery_id;
+        let values = [endpoint_id.into(), id.into(), waiter.into(), waiting.into(), (&doc).into(), message.into()];
         run(self.0, statement, &values)?;
         let statement = "DELETE FROM endpoint_deliveries WHERE n IN (
             SELECT n FROM endpoint_deliveries WHERE endpoint_id = ? ORDER BY n DESC LIMIT -1 OFFSET ?)";
         run(self.0, statement, &[endpoint_id.into(), DELIVERIES_KEPT.into()]).map(drop)
+    }
+
+    /// A delivery is tried again by hand.
+    pub(crate) fn again(&self, endpoint_id: &str, delivery: &DeliveryResource) -> Result<(), Fault> {
+        let statement = "UPDATE endpoint_deliveries SET waiting = 1, doc = ?3
+            WHERE endpoint_id = ?1 AND delivery_id = ?2";
+        let doc = serde_json::to_string(delivery)?;
+        run(self.0, statement, &[endpoint_id.into(), (&delivery.delivery_id).into(), (&doc).into()]).map(drop)
+    }
+
+    /// The message of a test.
+    pub(crate) fn test_message(&self, endpoint_id: &str, delivery_id: &str) -> Result<Option<String>, Fault> {
+        let statement = "SELECT message FROM endpoint_deliveries
+            WHERE endpoint_id = ? AND delivery_id = ? AND message IS NOT NULL";
+        first(self.0, statement, &[endpoint_id.into(), delivery_id.into()])?.map(|row| row.text(0)).transpose()
     }
 
     pub(crate) fn deliveries(
@@ -292,14 +318,19 @@ impl Store<'_> {
         Ok((rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?, next_cursor))
     }
 
+    /// A delivery, with whoever keeps its message.
     pub(crate) fn delivery(
         &self,
         endpoint_id: &str,
         delivery_id: &str,
-    ) -> Result<Option<(DeliveryResource, Waiter)>, Fault> {
+    ) -> Result<Option<(DeliveryResource, Option<Waiter>)>, Fault> {
         let statement = "SELECT doc, waiter FROM endpoint_deliveries WHERE endpoint_id = ? AND delivery_id = ?";
         let row = first(self.0, statement, &[endpoint_id.into(), delivery_id.into()])?;
-        row.map(|row| Ok((row.json(0)?, row.json(1)?))).transpose()
+        row.map(|row| {
+            let waiter = if row.is_null(1) { None } else { Some(row.json(1)?) };
+            Ok((row.json(0)?, waiter))
+        })
+        .transpose()
     }
 }
 

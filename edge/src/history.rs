@@ -47,6 +47,17 @@ async fn months(inbound: &Inbound<'_>, objects: &Objects<'_>) -> Result<Vec<Stri
     Ok(months)
 }
 
+/// Of these months those that can hold something between two instants, from where a list goes on.
+fn wanted(months: Vec<String>, from: Option<Instant>, to: Option<Instant>, begin: Option<&str>) -> Vec<String> {
+    let (first, last) = (from.map(month_of), to.map(month_of));
+    let fits = |month: &String| {
+        first.as_ref().is_none_or(|first| month >= first)
+            && last.as_ref().is_none_or(|last| month <= last)
+            && begin.is_none_or(|begin| month.as_str() <= begin)
+    };
+    months.into_iter().filter(fits).collect()
+}
+
 impl Inbound<'_> {
     fn take_flag(&mut self, name: &str) -> Result<bool, Stop> {
         let flag = self.take_as(name, "1, or nothing", |text| (text == "1").then_some(true))?;
@@ -87,15 +98,9 @@ pub(crate) async fn redemptions(mut inbound: Inbound<'_>, objects: &Objects<'_>)
         since: inbound.take_instant("since")?,
         testers: inbound.take_flag("testers")?,
     };
-    let (first, last) = (asked.from.map(month_of), asked.to.map(month_of));
     let begin = asked.before.as_ref().map(|place| month_of(place.created_at));
     let mut items = vec![];
-    for month in months(&inbound, objects).await? {
-        let wanted = first.as_ref().is_none_or(|first| month >= *first)
-            && [&last, &begin].into_iter().flatten().all(|last| month <= *last);
-        if !wanted {
-            continue;
-        }
+    for month in wanted(months(&inbound, objects).await?, asked.from, asked.to, begin.as_deref()) {
         let Listing { items: more } =
             inbound.ask_recorder(objects, &month, &RecorderOp::Redemptions(asked.clone())).await?;
         asked.limit -= u32::try_from(more.len()).unwrap_or(asked.limit).min(asked.limit);
@@ -131,15 +136,9 @@ pub(crate) async fn audit(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Re
         from: inbound.take_instant("from")?,
         to: inbound.take_instant("to")?,
     };
-    let (first, last) = (asked.from.map(month_of), asked.to.map(month_of));
-    let begin = cursor.as_ref().map(|(month, _)| month.clone());
+    let begin = cursor.as_ref().map(|(month, _)| month.as_str());
     let mut items = vec![];
-    for month in months(&inbound, objects).await? {
-        let wanted = first.as_ref().is_none_or(|first| month >= *first)
-            && [&last, &begin].into_iter().flatten().all(|last| month <= *last);
-        if !wanted {
-            continue;
-        }
+    for month in wanted(months(&inbound, objects).await?, asked.from, asked.to, begin) {
         asked.before = cursor.as_ref().filter(|(begin, _)| *begin == month).map(|(_, id)| *id);
         let Entries { items: more } =
             inbound.ask_recorder(objects, &month, &RecorderOp::Entries(asked.clone())).await?;
@@ -225,11 +224,11 @@ pub(crate) async fn stats(inbound: Inbound<'_>, objects: &Objects<'_>) -> Result
     inbound.need(&[Role::Admin])?;
     let months = months(&inbound, objects).await?;
     let asked = months.iter().map(|month| inbound.ask_recorder::<MonthFigures>(objects, month, &RecorderOp::Figures));
-    Ok(Answer::json(200, &sum(try_join_all(asked).await?))?.into_response()?)
+    Ok(Answer::json(200, &total(try_join_all(asked).await?, now()))?.into_response()?)
 }
 
 /// Sums over all months, without names that come to nothing.
-fn sum(months: Vec<MonthFigures>) -> Stats {
+fn total(months: Vec<MonthFigures>, now: Instant) -> Stats {
     let mut counted: BTreeMap<(String, u16, String, bool), i64> = BTreeMap::new();
     let mut deliveries = Counts::new();
     let mut last: Option<(Instant, u64)> = None;
@@ -265,7 +264,7 @@ fn sum(months: Vec<MonthFigures>) -> Stats {
             }
         }
     }
-    Stats { at: now(), lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries }
+    Stats { at: now, lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries }
 }
 
 /// `POST /v1/verify`: the invariants over live objects.
@@ -285,6 +284,10 @@ pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
             let call = MemberCall { instance, member_id: None, refresh: None, op };
             objects.member(merchant, &mref, &call).await?
         }
+        (None, Some(0)) => {
+            let invalid = InvalidRequest::one("campaign", "a campaign's number, from 1");
+            return stop_invalid(invalid, inbound.instance);
+        }
         (None, Some(campaign)) => {
             objects.campaign(&campaign_name(merchant.as_str(), campaign), &CampaignOp::Verify).await?
         }
@@ -298,4 +301,81 @@ pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
     }
     let Violations { violations } = read_json(response).await?;
     Ok(Answer::json(200, &VerifyAnswer { ok: violations.is_empty(), violations })?.into_response()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_ask_only_months_that_can_hold_something() {
+        let all = ["2026-11", "2026-10", "2026-08", "2025-12"];
+        let at = |text: Option<&str>| text.and_then(Instant::parse);
+        for (from, to, begin, expected) in [
+            (None, None, None, &all[..]),
+            (Some("2026-10-31T23:59:59Z"), None, None, &all[..2]),
+            (None, Some("2026-10-01T00:00:00Z"), None, &all[1..]),
+            (Some("2026-09-01T00:00:00Z"), Some("2026-09-30T00:00:00Z"), None, &[]),
+            (None, None, Some("2026-10"), &all[1..]),
+            (Some("2026-08-01T00:00:00Z"), None, Some("2026-10"), &all[1..3]),
+        ] {
+            let months = all.map(str::to_owned).to_vec();
+            assert_eq!(wanted(months, at(from), at(to), begin), expected, "{from:?} {to:?} {begin:?}");
+        }
+    }
+
+    fn figures(
+        counted: &[(Figure, u16, &str, bool, i64)],
+        deliveries: &[(&str, u64)],
+        last: (i64, u64),
+    ) -> MonthFigures {
+        MonthFigures {
+            counted: counted
+                .iter()
+                .map(|(figure, campaign, key, tester, count)| Counted {
+                    figure: figure.name().to_owned(),
+                    campaign: *campaign,
+                    key: (*key).to_owned(),
+                    tester: *tester,
+                    count: *count,
+                })
+                .collect(),
+            deliveries: deliveries.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
+            last: Some((Instant(last.0), last.1)),
+        }
+    }
+
+    #[test]
+    fn figures_are_sums_over_months() {
+        let earlier = figures(
+            &[
+                (Figure::Redemption, 7, "granted", false, 2),
+                (Figure::Redemption, 9, "granted", false, 1),
+                (Figure::Redemption, 0, "granted", false, 1),
+                (Figure::Redemption, 7, "granted", true, 5),
+                (Figure::Refusal, 7, "campaign_ended", false, 3),
+                (Figure::Reward, 0, "unclaimed", false, 2),
+            ],
+            &[("delivered", 4)],
+            (1, 70),
+        );
+        // Both rewards moved on in the month after that in which they were given.
+        let later = figures(
+            &[(Figure::Reward, 0, "unclaimed", false, -2), (Figure::Reward, 0, "expired", false, 2)],
+            &[("delivered", 1), ("waiting", 1)],
+            (2, 30),
+        );
+        let counts = |list: &[(&str, u64)]| -> Counts {
+            list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let stats = total(vec![later, earlier], Instant(3));
+        let Stats { production, testers, deliveries, lag_ms, .. } = stats;
+        assert_eq!(production.redemptions, counts(&[("granted", 4)]));
+        let campaigns: Vec<_> = production.campaigns.iter().map(|one| (one.campaign, &one.redemptions)).collect();
+        assert_eq!(campaigns, [(7, &counts(&[("granted", 2)])), (9, &counts(&[("granted", 1)]))]);
+        assert_eq!(production.refusals, counts(&[("campaign_ended", 3)]));
+        assert_eq!(production.rewards, counts(&[("expired", 2)]));
+        assert_eq!((testers.redemptions, testers.rewards), (counts(&[("granted", 5)]), counts(&[])));
+        assert_eq!((deliveries, lag_ms), (counts(&[("delivered", 5), ("waiting", 1)]), Some(30)));
+    }
 }

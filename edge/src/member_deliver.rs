@@ -30,7 +30,7 @@ impl Inner {
     /// Starts the tries that a commit has made due, in tasks of their own: nobody waits for the alarm.
     pub(crate) fn start_tries(self: &Rc<Self>, rid: &Rid) {
         let due: Vec<Place> = match self.store().held(rid) {
-            Ok(held) => held.iter().filter(|record| is_due(record)).map(|record| place(record)).collect(),
+            Ok(held) => held.iter().filter(|record| is_due(record)).map(place).collect(),
             // The alarm finds them.
             Err(_) => return,
         };
@@ -110,14 +110,20 @@ impl Inner {
         let body = delivery::fulfil_body(&record.reward, &self.who()?.member_id, now());
         let sent = self.deliver(&endpoint, &record.reward.id, &serde_json::to_string(&body)?).await?;
         let outcome = sent.outcome();
+        let told = ("reward.fulfil", record.reward.id.clone());
+        if matches!(outcome, Outcome::Gone) {
+            // It waits without a next try only once the Merchant knows whom to wake; until then it is tried on.
+            let heard = self.tell_merchant(&endpoint, &at, TryOutcome::Gone, told, sent.error()).await;
+            let outcome = heard.map_or_else(|_| Outcome::not_sent("HTTP 410"), |()| Outcome::Gone);
+            return self.end(at, attempt, &outcome);
+        }
         self.end(at, attempt, &outcome)?;
         let kind = match outcome {
-            Outcome::Gone => TryOutcome::Gone,
             // An answer is an answer: the endpoint works, whatever it said of the reward.
             Outcome::Granted { .. } | Outcome::Failed { .. } | Outcome::Later => TryOutcome::Ok,
-            Outcome::Retry { .. } => TryOutcome::Failed,
+            Outcome::Retry { .. } | Outcome::Gone => TryOutcome::Failed,
         };
-        self.tell_merchant(&endpoint, &at, kind, ("reward.fulfil", record.reward.id.clone()), sent.error()).await
+        self.tell_merchant(&endpoint, &at, kind, told, sent.error()).await
     }
 
     fn end(self: &Rc<Self>, at: Place, attempt: u32, outcome: &Outcome) -> Result<(), Fault> {
@@ -163,7 +169,8 @@ impl Inner {
         }
         let held = self.store().held(&at.rid)?;
         let record = held.get(usize::from(at.index));
-        let waits = record.is_some_and(|record| record.state() == RewardState::Failed);
+        let failed = record.is_some_and(|record| record.state() == RewardState::Failed);
+        let waits = failed || outcome == TryOutcome::Gone;
         let result = TryResult {
             endpoint_id: endpoint.endpoint_id.clone(),
             waiter: Waiter::Member(at.rid.mref()),

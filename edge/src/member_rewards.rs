@@ -17,7 +17,7 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::{
-    FulfilmentBody, InvalidRequest, ProtocolError, RedemptionStatus, Resolution, Reward, merge_patch, parse,
+    FulfilmentBody, InvalidRequest, ProtocolError, RedemptionStatus, Resolution, Reward, RewardType, merge_patch, parse,
 };
 use std::rc::Rc;
 
@@ -52,7 +52,9 @@ impl Inner {
             let store = self.store();
             let Some(redemption) = store.decided(rid)? else { return Ok((None, vec![], false)) };
             let (rewards, wallet) = (store.held(rid)?, store.wallet(at)?);
-            let features_elsewhere = store.features_elsewhere(rid)?;
+            // Only a feature that goes has to know who else gives it.
+            let feature = rewards.iter().any(|record| record.reward.kind == RewardType::Feature);
+            let features_elsewhere = if feature { store.features_elsewhere(rid)? } else { vec![] };
             let view = View {
                 redemption: &redemption,
                 rid: *rid,

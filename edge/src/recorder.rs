@@ -91,6 +91,10 @@ impl Recorder {
                 inner.hurry(&endpoint_id)?;
                 Answer::json(200, &serde_json::json!({}))
             }
+            RecorderOp::Resend { endpoint_id, delivery_id } => {
+                inner.resend(&endpoint_id, &delivery_id)?;
+                Answer::json(200, &serde_json::json!({}))
+            }
             RecorderOp::Subscribed => {
                 inner.deliverer.forget();
                 Answer::json(200, &serde_json::json!({}))

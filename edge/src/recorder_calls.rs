@@ -26,6 +26,8 @@ pub(crate) enum RecorderOp {
     Figures,
     /// An endpoint answers again: what waits for it is sent now.
     Hurry { endpoint_id: String },
+    /// An event is sent to an endpoint once more, whatever became of it before.
+    Resend { endpoint_id: String, delivery_id: String },
     /// Endpoints were made, changed or deleted: what is remembered of them no longer counts.
     Subscribed,
 }
@@ -127,5 +129,11 @@ impl Objects<'_> {
     pub(crate) async fn hurry_recorder(&self, name: &str, endpoint_id: String) -> Result<u16, Fault> {
         let op = RecorderOp::Hurry { endpoint_id };
         self.recorder::<serde_json::Value>(name, &op).await.map(|_| 200)
+    }
+
+    /// Has an event sent once more.
+    pub(crate) async fn resend_event(&self, name: &str, endpoint_id: String, delivery_id: String) -> Result<(), Fault> {
+        let op = RecorderOp::Resend { endpoint_id, delivery_id };
+        self.recorder::<serde_json::Value>(name, &op).await.map(drop)
     }
 }

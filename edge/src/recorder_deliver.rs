@@ -43,6 +43,8 @@ const DUE_MAX: u32 = 48;
 const EVENTS_MAX: u32 = 100;
 /// Longest wait for the Merchant or a Member.
 const OTHERS_WAIT: Duration = Duration::from_secs(8);
+/// The alarm looks at what is due this much later than whoever made it due.
+const ALARM_AFTER_MS: i64 = 1_000;
 /// Without a sign of life for so long, the task that delivers was lost.
 const LOST_AFTER_MS: i64 = 2 * DELIVERY_LOST_MS;
 
@@ -66,6 +68,8 @@ pub(crate) struct Deliverer {
     changes: Cell<u32>,
     busy_since: Cell<Option<Instant>>,
     failures: Cell<u32>,
+    /// After a failure nothing is begun before this, whatever is due.
+    not_before: Cell<Option<Instant>>,
 }
 
 /// One due delivery.
@@ -84,6 +88,7 @@ impl Deliverer {
     /// What is remembered of subscriptions no longer counts.
     pub(crate) fn forget(&self) {
         self.changes.set(self.changes.get().wrapping_add(1));
+        self.not_before.set(None);
         *self.subscriptions.borrow_mut() = None;
     }
 
@@ -136,7 +141,8 @@ fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
 /// What waits implies an alarm.
 fn replan(storage: &SyncStorage) -> Result<(), Fault> {
     match next(storage)? {
-        Some(at) => due::plan(storage, DELIVER_ITEM, at),
+        // Whoever made something due sends it at once; the alarm is for what is not sent then.
+        Some(at) => due::plan(storage, DELIVER_ITEM, at.max(now().plus_ms(ALARM_AFTER_MS))),
         None => due::done(storage, DELIVER_ITEM),
     }
 }
@@ -163,11 +169,25 @@ impl Inner {
         Ok(())
     }
 
+    /// Sends an event to an endpoint once more, under the id it has. Tries go on being counted, so that one which
+    /// used them all up gets this one.
+    pub(crate) fn resend(self: &Rc<Self>, endpoint_id: &str, delivery_id: &str) -> Result<(), Fault> {
+        self.storage.transaction(|| {
+            let statement = "UPDATE deliveries SET state = 'waiting', next_at = ?3
+                WHERE endpoint_id = ?1 AND id = ?2 AND begun_at IS NULL";
+            run(&self.storage, statement, &[endpoint_id.into(), delivery_id.into(), now().0.into()])?;
+            replan(&self.storage)
+        })?;
+        self.start_delivering();
+        Ok(())
+    }
+
     /// Delivers what is due in a task of its own, one in each instance.
     pub(crate) fn start_delivering(self: &Rc<Self>) {
         let busy = self.deliverer.busy_since.get().is_some_and(|since| since.plus_ms(LOST_AFTER_MS) > now());
+        let paused = self.deliverer.not_before.get().is_some_and(|at| at > now());
         let due = matches!(next(&self.storage), Ok(Some(at)) if at <= now());
-        if busy || !due {
+        if busy || paused || !due {
             return;
         }
         self.deliverer.busy_since.set(Some(now()));
@@ -184,7 +204,9 @@ impl Inner {
                     fault.log("delivery_failed");
                     let failures = inner.deliverer.failures.get().saturating_add(1);
                     inner.deliverer.failures.set(failures);
-                    due::plan(&inner.storage, DELIVER_ITEM, now().plus_ms(backoff_ms(failures, random_u32())))
+                    let again = now().plus_ms(backoff_ms(failures, random_u32()));
+                    inner.deliverer.not_before.set(Some(again));
+                    due::plan(&inner.storage, DELIVER_ITEM, again)
                 }
             };
             if let Err(fault) = planned {
@@ -220,7 +242,11 @@ impl Inner {
             self.storage.transaction(|| {
                 let statement = "SELECT n, doc FROM events ORDER BY n LIMIT ?";
                 for row in query(&self.storage, statement, &[EVENTS_MAX.into()])? {
-                    distribute(&self.storage, &endpoints, &row.json(1)?)?;
+                    match row.json(1) {
+                        Ok(event) => distribute(&self.storage, &endpoints, &event)?,
+                        // One that cannot be read must not keep the others.
+                        Err(fault) => fault.log("event_unreadable"),
+                    }
                     run(&self.storage, "DELETE FROM events WHERE n = ?", &[row.count(0).into()])?;
                 }
                 Ok(())
@@ -250,12 +276,20 @@ impl Inner {
         let statement = "SELECT n, endpoint_id, doc, attempts FROM deliveries
             WHERE next_at IS NOT NULL AND next_at <= ? ORDER BY next_at LIMIT ?";
         let rows = query(&self.storage, statement, &[now().0.into(), DUE_MAX.into()])?;
-        rows.iter()
-            .map(|row| {
-                let (endpoint_id, event) = (row.text(1)?, row.json(2)?);
-                Ok(Due { n: row.count(0), endpoint_id, event, attempts: row.number(3) })
-            })
-            .collect()
+        let mut due = vec![];
+        for row in rows {
+            let n = row.count(0);
+            match row.json(2) {
+                Ok(event) => due.push(Due { n, endpoint_id: row.text(1)?, event, attempts: row.number(3) }),
+                Err(fault) => {
+                    // As above.
+                    fault.log("event_unreadable");
+                    let statement = "UPDATE deliveries SET state = 'failed', next_at = NULL WHERE n = ?";
+                    run(&self.storage, statement, &[n.into()])?;
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// One delivery: asked for its endpoint, sent, and what became of it written down. Only what is wrong here is a

@@ -1,7 +1,6 @@
 //! CodeShard: which seqs of a campaign are used, and by which redemption.
 //!
-//! Arriving intents commit in groups: at once when idle, else up to four milliseconds or 64 of them together,
-//! each in a transaction of its own within one turn.
+//! Arriving intents commit in groups, each in a transaction of its own within one turn.
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{
@@ -10,6 +9,7 @@ use crate::calls::{
 };
 use crate::config::Config;
 use crate::due;
+use crate::group::{GROUP_WAIT, Group, When};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_store::ShardStore;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
@@ -23,7 +23,6 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
 use counterfoil_core::wire::{Preview, PreviewCampaign, PreviewReward, PreviewRule, Verdict};
-use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -31,18 +30,12 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
 
-/// How long an intent waits for company.
-const GROUP_WAIT_MS: u64 = 4;
-/// Most intents in one group.
-const GROUP_ITEMS_MAX: usize = 64;
 /// The rules are pulled again for an unknown seq at most this often.
 const PULL_AGAIN_MS: i64 = 1_000;
 /// Longest wait for a Member's word; it is asked again later.
 const MEMBER_WAIT: Duration = Duration::from_secs(8);
 /// The one item of this object's due-table.
 const PENDING_ITEM: &str = "pending";
-
-type Waiting = (Intent, oneshot::Sender<Result<PrepareAnswer, Fault>>);
 
 /// See the module.
 #[durable_object(alarm)]
@@ -57,10 +50,8 @@ struct Inner {
     name: RefCell<Option<String>>,
     rules: RefCell<Option<Rc<Rules>>>,
     pulled_at: Cell<Option<Instant>>,
-    waiting: RefCell<Vec<Waiting>>,
+    group: Group<Intent, PrepareAnswer>,
     settled: RefCell<Vec<(Rid, Fingerprint)>>,
-    last_group: Cell<Instant>,
-    scheduled: Cell<bool>,
 }
 
 impl DurableObject for CodeShard {
@@ -73,10 +64,8 @@ impl DurableObject for CodeShard {
             name: RefCell::new(None),
             rules: RefCell::new(None),
             pulled_at: Cell::new(None),
-            waiting: RefCell::new(Vec::new()),
+            group: Group::default(),
             settled: RefCell::new(Vec::new()),
-            last_group: Cell::new(Instant(0)),
-            scheduled: Cell::new(false),
         };
         if let Err(fault) = inner.load() {
             fault.log("shard_failed");
@@ -206,20 +195,18 @@ impl Inner {
 
     /// Joins the group under way, or commits at once when idle.
     async fn enqueue(self: &Rc<Self>, intent: Intent) -> Result<PrepareAnswer, Fault> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.borrow_mut().push((intent, sender));
-        let full = self.waiting.borrow().len() >= GROUP_ITEMS_MAX;
-        let idle =
-            !self.scheduled.get() && self.last_group.get().plus_ms(i64::try_from(GROUP_WAIT_MS).unwrap_or(4)) <= now();
-        if idle || full {
-            self.commit_group();
-        } else if !self.scheduled.replace(true) {
-            let inner = Rc::clone(self);
-            self.state.wait_until(async move {
-                Delay::from(Duration::from_millis(GROUP_WAIT_MS)).await;
-                inner.scheduled.set(false);
-                inner.commit_group();
-            });
+        let (receiver, when) = self.group.add(intent);
+        match when {
+            When::Now => self.commit_group(),
+            When::Later => {
+                let inner = Rc::clone(self);
+                self.state.wait_until(async move {
+                    Delay::from(GROUP_WAIT).await;
+                    inner.group.wait_is_over();
+                    inner.commit_group();
+                });
+            }
+            When::WithTheOthers => {}
         }
         receiver.await.map_err(|_| Fault::new("the group was lost"))?
     }
@@ -227,9 +214,8 @@ impl Inner {
     /// One turn: settles what was decided, then each waiting intent in its own transaction. Everything becomes
     /// durable together, and no answer leaves before.
     fn commit_group(&self) {
-        self.last_group.set(now());
         self.close_settled();
-        for (intent, sender) in self.waiting.take() {
+        for (intent, sender) in self.group.take() {
             let answer = self.storage.transaction(|| self.prepare(&intent));
             // A receiver that is gone lost nothing: its Member asks again, or this shard asks the Member.
             let _ = sender.send(answer);

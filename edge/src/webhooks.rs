@@ -16,7 +16,7 @@ use worker::{
 };
 
 /// Most bytes that are read of an answer.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const USER_AGENT: &str = concat!("Counterfoil/", env!("CARGO_PKG_VERSION"));
 
 /// What one try came to.

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PHONE, smallTargets, storefrontForThisFile, withSwap } from "./storefront.mjs";
+import { faintTexts, sidewaysPx, smallTargets } from "./looks.mjs";
+import { PHONE, storefrontForThisFile, withSwap } from "./storefront.mjs";
 
 const shop = storefrontForThisFile();
 const TEN_EUROS = 1000;
@@ -47,8 +48,7 @@ test("on a phone: the whole way, without sideways scrolling, with targets for th
   await shop.inTab({ viewport: PHONE, hasTouch: true, isMobile: true, member: "ben" }, async (tab) => {
     const before = await tab.credit();
     const fits = async (where) => {
-      const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(overflow <= 0, `${where}: ${overflow} px too wide`);
+      assert.equal(await sidewaysPx(tab.page), 0, where);
       for (const box of await smallTargets(tab.page)) assert.fail(`${where}: ${box}`);
     };
     await fits("empty");
@@ -124,39 +124,4 @@ test("with less motion asked for, nothing moves", async () => {
 
 function codeFits(tab) {
   return tab.input.evaluate((input) => input.scrollWidth <= input.clientWidth);
-}
-
-/** Texts whose contrast with what is behind them is under 4.5 (3 where they are large), by the formula of WCAG 2. */
-function faintTexts(page) {
-  return page.evaluate(() => {
-    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    // The canvas reads every notation of a colour; painted over each other, translucent ones mix as on the page.
-    const paint = (colors) => {
-      canvas.clearRect(0, 0, 1, 1);
-      for (const color of colors) {
-        canvas.fillStyle = color;
-        canvas.fillRect(0, 0, 1, 1);
-      }
-      return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const luminance = (rgb) => {
-      const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const faint = [];
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
-      const element = node.parentElement;
-      const style = getComputedStyle(element);
-      if (!node.data.trim() || element.closest("[aria-hidden=true], .hidden, .skip, script, style")) continue;
-      const layers = [];
-      for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
-      const behind = luminance(paint(layers));
-      const text = luminance(paint([...layers, style.color]));
-      const contrast = (Math.max(behind, text) + 0.05) / (Math.min(behind, text) + 0.05);
-      const large = Number.parseFloat(style.fontSize) >= 24;
-      if (contrast < (large ? 3 : 4.5)) faint.push(`${node.data.trim().slice(0, 40)}: ${contrast.toFixed(2)}`);
-    }
-    return faint;
-  });
 }

@@ -31,6 +31,8 @@ test("a redemption in one tab is seen in another, live", async () => {
   const [code] = await shop.mint();
   await shop.inTab({ member: "ann" }, async (one, visitor) => {
     const other = await visitor.tab("ann");
+    // The tab behind is drawn rarely, and a click waits for that.
+    await one.page.bringToFront();
     const before = await other.credit();
     const entries = await other.entries.count();
     await one.redeem(code);

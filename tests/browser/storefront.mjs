@@ -257,18 +257,3 @@ export function withSwap(code) {
   }
   throw new Error(`No two neighbours of ${code} differ.`);
 }
-
-const TARGET_PX = 44;
-
-/** Controls that are shown and smaller than a thumb; a radio's label is its target, a link in a sentence is exempt. */
-export function smallTargets(page) {
-  return page.evaluate((least) => {
-    const found = [];
-    for (const element of document.querySelectorAll("button, a[href], input, label.member, summary")) {
-      if (element.matches(".skip, p > a") || element.closest(".hidden") || !element.checkVisibility()) continue;
-      const { width, height } = element.getBoundingClientRect();
-      if (width < least || height < least) found.push(`${element.textContent || element.id}: ${width} × ${height}`);
-    }
-    return found;
-  }, TARGET_PX);
-}

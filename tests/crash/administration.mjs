@@ -16,8 +16,10 @@ export function administrator(stage, random) {
       const batch = { key: random.key("b"), count: random.between(1, 200) };
       current.batches.push(batch);
       await mint(stage, current, batch);
-    } else {
+    } else if (random.percent(50)) {
       await move(stage, current, random.pick(["activate", "pause"]));
+    } else {
+      await rename(stage, random.pick(["credit", "points"]), `Renamed ${random.below(1e6)}`);
     }
   };
 }
@@ -47,6 +49,25 @@ async function move(stage, order, verb) {
     if (answer.body.version >= order.told.version) order.told = answer.body;
   } else if (answer.status !== 409) {
     stage.book.wrong(`${verb} answered ${answer.status} ${answer.text}`);
+  }
+}
+
+const definitionPath = (name) => `/v1/reward-definitions/${name}`;
+
+/** Renames a reward at its present version: the same change torn and not repeated is simply there or not. */
+async function rename(stage, reward, name) {
+  const { headers } = await stage.admin.get(definitionPath(reward));
+  const answer = await stage.admin.ask("PATCH", definitionPath(reward), { body: { name }, headers: { "if-match": headers.etag } });
+  if (answer.status === 200) stage.definitions.set(reward, answer.body);
+  else if (answer.status !== 412) stage.book.wrong(`renaming ${reward} answered ${answer.status} ${answer.text}`);
+}
+
+/** Definitions are at the version that was acknowledged or a later one. */
+export async function judgeDefinitions(stage) {
+  for (const [reward, told] of stage.definitions) {
+    const { body: now } = await stage.admin.get(definitionPath(reward));
+    if (now.version < told.version) stage.book.wrong(`reward ${reward} is version ${now.version}, ${told.version} was acknowledged`);
+    if (now.version === told.version && now.name !== told.name) stage.book.wrong(`reward ${reward} is called ${now.name} in version ${now.version}, acknowledged as ${told.name}`);
   }
 }
 

@@ -13,7 +13,8 @@ export class Torn extends Error {}
 export class Life {
   constructor(url) {
     this.url = url;
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+    // Idle connections go before the server's own patience with them (5 s) ends: that would look like a death.
+    this.agent = new http.Agent({ keepAlive: true, maxSockets: 64, timeout: 2_000 });
     this.over = false;
     this.answers = 0;
     /** Called with each answer's head, before its body is read; where it answers false, the rest never arrives. */

@@ -23,6 +23,9 @@ export class Fulfilment {
   async open() {
     const { shop } = this.stage;
     this.fulfiller = await double.startFulfiller({ after: (cleanUp) => this.cleanUps.push(cleanUp) }, (exchange) => this.take(exchange));
+    const { take } = this.fulfiller;
+    // A sender that dies in the middle of its request has sent nothing.
+    this.fulfiller.take = (...exchange) => take.apply(this.fulfiller, exchange).catch((error) => error.code === "ECONNRESET" || this.stage.book.wrong(`the fulfiller failed: ${error.stack}`));
     const answer = await shop.admin.post("/v1/webhooks", { url: this.fulfiller.url, events: [] });
     if (answer.status !== 201) throw new Error(`making an endpoint answered ${answer.status} ${answer.text}`);
     this.endpoint_id = answer.body.endpoint_id;

@@ -24,7 +24,7 @@ export async function judgeAtRest(stage) {
   if (features.rewards) await repeatGifts(stage);
   if (features.fulfilment) {
     await fulfilment.callBackAgain();
-    await resolveDoomed(stage, end);
+    await resolveDoomed(stage, restWithinMs);
   }
   let standings = await Promise.all(book.accounts.map((account) => come(stage, account, end)));
   await repeat(stage, random, { share: 100 });

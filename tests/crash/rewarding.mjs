@@ -1,6 +1,7 @@
 // What people do with rewards while the server dies: players claim, activate and decline, administrators give by hand, and give
 // up what can never be given. Commands with a key are repeated until they are answered.
-import { sendIntent } from "./sending.mjs";
+import { until } from "../http/client.mjs";
+import { inGroups, sendIntent } from "./sending.mjs";
 
 const pathOf = (account) => `/v1/members/${encodeURIComponent(account.sub)}`;
 
@@ -48,7 +49,7 @@ export function giver(stage, random) {
 /** Gives up what can never be given: the use goes back. */
 export function resolver(stage, random) {
   return async () => {
-    const open = stage.book.intents.filter(({ purpose, id, resolved, account }) => purpose === "doomed" && id !== undefined && !resolved && stage.cohort.includes(account));
+    const open = stage.book.intents.filter(({ purpose, id, resolved, account }) => purpose === "doomed" && !resolved && account.redemptions.get(id)?.statuses.has("grant_failed"));
     if (open.length === 0) return void (await stage.admin.get("/healthz"));
     await resolve(stage, random.pick(open));
   };
@@ -82,15 +83,25 @@ export async function repeatGifts(stage) {
   for (const gift of stage.gifts) if (gift.id === undefined) await give(stage, gift);
 }
 
-/** At rest: gives up all that is doomed; afterwards each code of theirs is as good as new. */
-export async function resolveDoomed(stage, end) {
-  const doomed = stage.book.intents.filter(({ purpose, id }) => purpose === "doomed" && id !== undefined);
-  for (const intent of doomed) {
-    while (!intent.resolved && !(await resolve(stage, intent))) {
-      if (performance.now() > end) return stage.book.wrong(`${intent.id} cannot be cancelled, though its fulfiller said "failed"`);
-    }
-  }
-  return undefined;
+/**
+ * At rest: gives up all that is doomed. A try that a kill interrupted has an unknown outcome, and is made once more before an
+ * administrator may give it up.
+ */
+export async function resolveDoomed(stage, withinMs) {
+  const doomed = stage.book.intents.filter(({ purpose, id, resolved }) => purpose === "doomed" && id !== undefined && !resolved);
+  await inGroups(doomed, 16, (intent) => until(() => giveUp(stage, intent), Boolean, withinMs));
+}
+
+async function giveUp(stage, intent) {
+  const { account, id } = intent;
+  const { body } = await account.caller.get(`/v1/redemptions/${id}`);
+  account.hearRedemption(body);
+  if (body.status === "cancelled") return true;
+  if (body.status !== "grant_failed") return false;
+  if (await resolve(stage, intent)) return true;
+  const { status, text } = await stage.admin.post(`/v1/redemptions/${id}/retry`, { reason: "outcome unknown" });
+  if (status !== 200 && status !== 409) stage.book.wrong(`retrying ${id} answered ${status} ${text}`);
+  return false;
 }
 
 /** Codes of cancelled redemptions can be redeemed again, by anybody. */

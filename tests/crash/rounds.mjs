@@ -1,5 +1,5 @@
 // One run of the kill test: load, kill, restart, judge, again and again on one folder; then rest, and judge everything.
-import { judgeOrders } from "./administration.mjs";
+import { judgeDefinitions, judgeOrders } from "./administration.mjs";
 import { Torn } from "./caller.mjs";
 import { judgeAccount } from "./judge.mjs";
 import { runLoad } from "./load.mjs";
@@ -10,8 +10,17 @@ import { repeat, together } from "./sending.mjs";
 // So many rounds share members and limits.
 const roundsPerCohort = 3;
 
-/** Runs until the server has been killed so often. */
-export async function runKills(stage, kills, { report = () => {} } = {}) {
+/** Runs until the server has been killed so often, and judges it; a server that dies of itself is told as such. */
+export async function runKills(stage, kills) {
+  try {
+    await run(stage, kills);
+  } catch (error) {
+    if (!stage.runtime.fell) throw error;
+    throw new Error(`the runtime ended by itself, SEED=${stage.seed}:\n${stage.runtime.tail()}`, { cause: error });
+  }
+}
+
+async function run(stage, kills) {
   await stage.rise();
   await stage.seedMerchant();
   for (let round = 0; stage.runtime.kills < kills; round += 1) {
@@ -28,8 +37,10 @@ export async function runKills(stage, kills, { report = () => {} } = {}) {
     }
     await repeat(stage, random, { share: 50 });
     await together(stage.cohort.map(judgeAccount));
-    if (stage.features.administration) await judgeOrders(stage, stage.orders.slice(orders));
-    report({ round, kills: stage.runtime.kills });
+    if (stage.features.administration) {
+      await judgeDefinitions(stage);
+      await judgeOrders(stage, stage.orders.slice(orders));
+    }
     stage.assertClean(`after kill ${stage.runtime.kills}`);
   }
   await judgeAtRest(stage);

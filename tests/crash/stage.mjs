@@ -42,6 +42,8 @@ export class Stage {
     /** What administrators asked for (administration.mjs). */
     this.orders = [];
     this.gifts = [];
+    /** Reward definitions as last acknowledged, by id. */
+    this.definitions = new Map();
     this.rewards = {};
     this.campaigns = {};
   }

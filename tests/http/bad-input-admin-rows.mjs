@@ -270,8 +270,8 @@ const operators = [
   ...[{}, { member_id: "" }, { campaign: 0 }, { campaign: "1" }, { surprise: 1 }].map((body) => row(`verify ${inShort(body)}`, ask("POST", "/v1/verify", body), 400, "invalid_request")),
   ...["all=1&status=happy", "all=1&since=yesterday", "all=1&limit=0", "all=1&cursor=nonsense"].map((query) => row(`GET /v1/redemptions?${query}`, ask("GET", `/v1/redemptions?${query}`), 400, "invalid_request")),
   ...["limit=0", "limit=201", "cursor=nonsense"].flatMap((query) => ["/v1/audit", "/v1/webhooks"].map((path) => row(`GET ${path}?${query}`, ask("GET", `${path}?${query}`), 400, "invalid_request"))),
-  ...[["url", {}], ["url", { url: "http://hooks.example.com/" }], ["url", { url: "https://127.0.0.1/" }], ["url", { url: "https://a:b@hooks.example.com/" }], ["events", { url: "https://hooks.example.com/", events: ["all"] }], ["surprise", { url: "https://hooks.example.com/", surprise: 1 }]].map(([path, body]) =>
-    row(`an endpoint with ${inShort(body)}`, ask("POST", "/v1/webhooks", body), 400, "invalid_request", { path }),
+  ...[["url", { url: undefined }], ["url", { url: "http://hooks.example.com/" }], ["url", { url: "https://127.0.0.1/" }], ["url", { url: "https://a:b@hooks.example.com/" }], ["events", { url: "https://hooks.example.com/", events: ["all"] }], ["surprise", { url: "https://hooks.example.com/", surprise: 1 }]].map(([path, body]) =>
+    row(`an endpoint with ${inShort(body)}`, ask("POST", "/v1/webhooks", { events: [], ...body }), 400, "invalid_request", { path }),
   ),
   ...["GET", "POST"].map((method) => row(`${method} an endpoint that never was`, ask(method, `/v1/webhooks/nothing${method === "GET" ? "" : "/test"}`), 404, "not_found")),
 ];

@@ -33,6 +33,8 @@ export const accepts = json(202, {});
 export const says = (status, { headers = {}, text = "" } = {}) => (exchange) => exchange.answer(status, text, headers);
 /** Takes the request and never answers. */
 export const silence = () => {};
+/** Begins an answer that never ends. */
+export const drips = (exchange) => exchange.begin(200, '{"outcome":"gran');
 /** Applies the reward, and the connection breaks before the answer. */
 export const grantsAndBreaks = (exchange) => {
   exchange.apply();
@@ -73,9 +75,11 @@ class Fulfiller {
     this.server = http.createServer((request, response) => this.take(request, response));
   }
 
+  /** Listens; after a `close`, at the address it had. */
   async listen() {
-    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
-    this.url = `http://127.0.0.1:${this.server.address().port}/hook`;
+    await new Promise((resolve) => this.server.listen(this.port ?? 0, "127.0.0.1", resolve));
+    this.port = this.server.address().port;
+    this.url = `http://127.0.0.1:${this.port}/hook`;
     return this;
   }
 
@@ -123,6 +127,7 @@ class Fulfiller {
       delivery,
       apply: () => applied.has(delivery.id) || applied.set(delivery.id, 1),
       breakOff: () => request.socket.destroy(),
+      begin: (status, text) => response.writeHead(status, { "content-type": "application/json" }).write(text),
       answer: (status, text, headers) => response.writeHead(status, headers).end(text),
     };
   }

@@ -18,7 +18,7 @@ describe("giving by hand", () => {
     const reward = expectStatus(answer, 201);
     assertReward(reward);
     assert.ok(answer.headers.location.endsWith(`/v1/rewards/${reward.id}`), answer.headers.location);
-    assert.deepEqual([reward.state, reward.source, reward.reward_id], ["granted", "campaign", reward_id]);
+    assert.deepEqual([reward.state, reward.source, reward.reference, reward.reward_id], ["granted", "campaign", "ticket-9", reward_id]);
     const redemption = await redemptionOf(ann, reward.redemption_id);
     assertRedemption(redemption);
     assert.deepEqual([redemption.kind, redemption.campaign, redemption.status, redemption.by, redemption.reason, redemption.rewards], ["gift", undefined, "granted", "admin:admin-1", "a late parcel", [reward.id]]);
@@ -152,6 +152,16 @@ describe("deletion", () => {
     });
   }
 
+  test("of a feature that was given twice leaves the other", async () => {
+    const shop = openShop(edge);
+    const ann = shop.member();
+    const [one, other] = [await give(shop, ann, "feature"), await give(shop, ann, "feature")];
+    expectStatus(await remove(shop, ann, one.id), 204);
+    assert.deepEqual((await walletOf(ann)).features, ["beta"]);
+    expectStatus(await remove(shop, ann, other.id), 204);
+    assert.deepEqual((await walletOf(ann)).features, []);
+  });
+
   test("needs a reason, an administrator, and that member's reward; the reason may be in the body", async () => {
     const shop = openShop(edge);
     const [ann, bob] = [shop.member(), shop.member()];
@@ -191,14 +201,17 @@ describe("a member's record", () => {
   test("attributes and the tester's mark are set, and decide", async () => {
     const shop = openShop(edge);
     const ann = shop.member();
-    const body = { name: "Ann", tester: true, tier: "gold", persona: "runner", tags: ["early"], roles: ["vip"] };
-    assert.deepEqual(expectStatus(await shop.admin.put(`/v1/members/${ann.sub}`, body), 200), { member_id: ann.sub, ...body });
+    const body = { name: "Ann Example", tester: true, tier: "gold", persona: "runner", tags: ["early"], roles: ["vip"] };
+    // `member` is what stands for the member in reports and in the audit log.
+    const { member, ...own } = expectStatus(await shop.admin.put(`/v1/members/${ann.sub}`, body), 200);
+    assert.deepEqual(own, { member_id: ann.sub, ...body });
     const { code } = await shop.withCodes(1, { eligibility: { roles: ["vip"] } });
     expectProblem(await redeem(shop.member(), code), 403, "not_eligible", { unmet: ["role"] });
     await redeemed(ann, code);
     for (const wrong of [{ tester: "yes" }, { name: 7 }, { tags: "early" }, { tags: [7] }, { roles: [""] }, { tier: "" }, { surprise: 1 }]) expectProblem(await shop.admin.put(`/v1/members/${ann.sub}`, wrong), 400, "invalid_request");
     for (const caller of [ann, shop.as("staff"), shop.as("manager"), shop.service]) expectProblem(await caller.put(`/v1/members/${ann.sub}`, { tester: false }), 403, "forbidden");
-    await audited(shop, { action: "member.changed", actor: "admin:admin-1" });
+    const lines = await audited(shop, { action: "member.changed", actor: "admin:admin-1", object: `member/${member}` });
+    assert.ok(!JSON.stringify(lines).includes("Ann Example"), "no personal data in the log");
   });
 
   test("wallet, rewards, redemptions and ledger read as the member reads them", async () => {

@@ -76,7 +76,7 @@ describe("resolve as granted", () => {
     assert.deepEqual((await assertBalanced(ann)).wallet, { points: 0, xp: 0, tokens: 0, credit: [], features: [], boosters: [] });
     expectProblem(await redeem(ann, code), 409, "already_redeemed_by_you");
     await audited(shop, { actor: "admin:admin-1", reason: "sent by post" });
-    const last = (await feedOf(ann)).findLast(({ type }) => type === "redemption.updated");
+    const last = (await feedOf(ann)).findLast(({ type, data }) => type === "redemption.updated" && data.redemption_id === id);
     assert.deepEqual(last.data, body, "the member is told");
   });
 

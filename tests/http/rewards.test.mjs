@@ -171,6 +171,14 @@ describe("flags", () => {
     });
   }
 
+  test("a manual reward is activated by an administrator, not by its owner", async () => {
+    const shop = openShop(edge);
+    const ann = shop.member();
+    const { id } = await give(shop, ann, "manual");
+    expectProblem(await move(ann, id, "activate"), 409, "illegal_move", { state: "pending_activation", legal_moves: ["declined"] });
+    assert.equal((await rewardOf(ann, id)).state, "pending_activation");
+  });
+
   test("a discount is not activated by hand", async () => {
     const shop = openShop(edge);
     const ann = shop.member();

@@ -49,11 +49,6 @@ describe("an endpoint", () => {
     await audited(shop, { action: "webhook.created", actor: "admin:admin-1" }, { action: "webhook.deleted", actor: "admin:admin-1" });
   });
 
-  test("is made without events when none are named, for fulfilment alone", async () => {
-    const body = expectStatus(await openShop(edge).admin.post("/v1/webhooks", { url: HOOK }), 201);
-    assert.deepEqual(body.events, []);
-  });
-
   test("is one for a key that is repeated", async () => {
     const shop = openShop(edge);
     const answers = [];
@@ -76,24 +71,34 @@ describe("an endpoint", () => {
     await audited(shop, { action: "webhook.rotated", actor: "admin:admin-1" });
   });
 
-  test("can be tested, its deliveries listed and sent again under the same id", async (t) => {
+  test("can be tested, and says what came of it", async (t) => {
     const shop = openShop(edge);
     const { fulfiller, endpoint_id } = await fulfillerOf(t, shop, [says(500), grants()]);
-    const path = `/v1/webhooks/${endpoint_id}`;
-    await shop.admin.post(`${path}/test`);
-    expectStatus(await shop.admin.post(`${path}/test`), 200);
-    const sent = await fulfiller.deliveries(2);
-    assert.notEqual(sent[0].id, sent[1].id, "each test is a message of its own");
-    const items = await until(() => everyItem(shop.admin, `${path}/deliveries`, 200), (all) => all.length >= 2);
+    const test = () => shop.admin.post(`/v1/webhooks/${endpoint_id}/test`);
+    assert.equal(expectStatus(await test(), 200).delivered, false);
+    assert.equal(expectStatus(await test(), 200).delivered, true);
+    const [first, second] = await fulfiller.deliveries(2);
+    assert.notEqual(first.id, second.id, "each test is a message of its own");
+    fulfiller.assertProper();
+  });
+
+  test("lists what was sent, and sends it again under the id it had", async (t) => {
+    const shop = openShop(edge);
+    const { fulfiller, endpoint_id } = await fulfillerOf(t, shop, [grants()], ["redemption.granted"]);
+    const path = `/v1/webhooks/${endpoint_id}/deliveries`;
+    const ann = shop.member();
+    const { codes } = await shop.withCodes(2);
+    for (const code of codes) await redeemed(ann, code);
+    const sent = (await fulfiller.deliveries(2, { ms: 20_000 })).map(({ id }) => id);
+    const items = await until(() => everyItem(shop.admin, path, 1), (all) => all.length >= 2);
     const text = JSON.stringify(items);
-    for (const { id } of sent) assert.ok(text.includes(id), `${id} in ${text}`);
+    for (const id of sent) assert.ok(text.includes(id), `${id} in ${text}`);
     assert.ok(!text.includes("whsec_"));
-    const [first] = items;
-    expectStatus(await shop.admin.post(`${path}/deliveries/${first.delivery_id}/resend`), 200);
+    expectStatus(await shop.admin.post(`${path}/${items[0].delivery_id}/resend`), 200, 202);
     const again = await fulfiller.deliveries(3);
-    assert.ok(sent.some(({ id }) => id === again[2].id), "under the id it had");
-    assert.deepEqual((await everyItem(shop.admin, `${path}/deliveries`, 1)).length >= 2, true);
-    expectProblem(await shop.admin.post(`${path}/deliveries/nothing/resend`), 404, "not_found");
+    assert.ok(sent.includes(again[2].id));
+    assert.deepEqual(again[2].body, again.find(({ id }) => id === again[2].id).body);
+    expectProblem(await shop.admin.post(`${path}/nothing/resend`), 404, "not_found");
     fulfiller.assertProper();
   });
 
@@ -175,7 +180,7 @@ describe("events", { concurrency: true }, () => {
 
 describe("malformed endpoints", () => {
   const rows = [
-    ["no address", {}, "url"],
+    ["no address", { url: undefined }, "url"],
     ["an empty address", { url: "" }, "url"],
     ["a numeric address", { url: 7 }, "url"],
     ["no address at all", { url: "nonsense" }, "url"],
@@ -200,7 +205,7 @@ describe("malformed endpoints", () => {
   for (const [name, body, path] of rows) {
     test(`${name}`, async () => {
       const shop = openShop(edge);
-      const { errors } = expectProblem(await shop.admin.post("/v1/webhooks", body), 400, "invalid_request");
+      const { errors } = expectProblem(await shop.admin.post("/v1/webhooks", { events: [], ...body }), 400, "invalid_request");
       assert.ok(errors.some((error) => error.path.includes(path)), JSON.stringify(errors));
       assert.deepEqual(await everyItem(shop.admin, "/v1/webhooks"), []);
     });
@@ -215,14 +220,14 @@ describe("addresses that a deployment never calls", () => {
   ];
   for (const host of hosts) {
     test(host, async () => {
-      const { errors } = expectProblem(await openShop(guarded).admin.post("/v1/webhooks", { url: `https://${host}/hook` }), 400, "invalid_request");
+      const { errors } = expectProblem(await openShop(guarded).admin.post("/v1/webhooks", { url: `https://${host}/hook`, events: [] }), 400, "invalid_request");
       assert.ok(errors.some(({ path }) => path === "url"), JSON.stringify(errors));
     });
   }
 
   test("nor anything without TLS; the public network with it is fine", async () => {
     const { admin } = openShop(guarded);
-    expectProblem(await admin.post("/v1/webhooks", { url: "http://hooks.example.com/" }), 400, "invalid_request");
-    for (const url of [HOOK, "https://hooks.example.com:8443/x?y=z", "https://8.8.8.8/hook", "https://172.32.0.1/", "https://[2606:4700::1111]/"]) expectStatus(await admin.post("/v1/webhooks", { url }), 201);
+    expectProblem(await admin.post("/v1/webhooks", { url: "http://hooks.example.com/", events: [] }), 400, "invalid_request");
+    for (const url of [HOOK, "https://hooks.example.com:8443/x?y=z", "https://8.8.8.8/hook", "https://172.32.0.1/", "https://[2606:4700::1111]/"]) expectStatus(await admin.post("/v1/webhooks", { url, events: [] }), 201);
   });
 });

@@ -93,11 +93,15 @@ describe("Node", () => {
 describe("TypeScript", () => {
   const files = {
     "shop.tsx": `
-      import { checkCode, type Client, createClient, CounterfoilError, type FeedEvent, type Redemption, type Wallet } from "@counterfoil/sdk";
-      import { CounterfoilProvider, RedeemForm, useCodeInput, useEvents, useRedemption, useRedemptions, useWallet } from "@counterfoil/sdk/react";
+      import { checkCode, type Client, createClient, CounterfoilError, type FeedEvent, type Redemption, type Reward, type RewardAction, type Wallet } from "@counterfoil/sdk";
+      import { CounterfoilProvider, RedeemForm, useCodeInput, useEvents, useRedemption, useRedemptions, useRewards, useWallet } from "@counterfoil/sdk/react";
 
       export const client: Client = createClient({ baseUrl: "/", token: async () => "t" });
       export const later: Promise<Redemption[]> = client.resume();
+      export const renewed = createClient({ baseUrl: "/", token: (refused?: string) => refused ?? "t" });
+      export const leftMs = (reward: Reward): number => Date.parse(reward.runs_until ?? "") - client.now();
+      // @ts-expect-error there is no such state
+      void client.rewards.list({ state: "lost" });
       export function describeCode(text: string): string {
         const check = checkCode(text, { typing: true });
         // A tagged union: each branch has its own fields.
@@ -111,6 +115,10 @@ describe("TypeScript", () => {
         const { state, redemption } = useRedemption({ order: "o1" });
         const wallet: Wallet | null = useWallet().wallet;
         const list: Redemption[] = useRedemptions().redemptions;
+        const { rewards, claim, pending, errors } = useRewards();
+        const first: Reward | undefined = rewards[0];
+        const asked: RewardAction | undefined = first && pending[first.id];
+        if (first?.state === "unclaimed" && !asked && !errors[first.id]) void claim(first.id).then((moved: boolean) => moved);
         useEvents((event: FeedEvent) => void event.seq);
         return <p data-state={state}><input {...inputProps} />{suggestion?.code}{redemption?.status}{wallet?.points}{list.length}</p>;
       }

@@ -159,6 +159,25 @@ fn repeated(record: &RewardRecord, wanted: PlayerMove) -> bool {
     }
 }
 
+/// A discount rests until a checkout holds it; what is given by hand is activated by hand.
+const fn may_activate(kind: RewardType, by: By) -> bool {
+    match kind {
+        RewardType::Discount => false,
+        RewardType::Manual => matches!(by, By::Administrator),
+        RewardType::Xp
+        | RewardType::Tokens
+        | RewardType::Points
+        | RewardType::Credit
+        | RewardType::Feature
+        | RewardType::Bonus
+        | RewardType::External
+        | RewardType::MissionBooster
+        | RewardType::TokenBooster
+        | RewardType::LevelBooster
+        | RewardType::MiniGame => true,
+    }
+}
+
 /// Claims, activates or declines.
 #[must_use]
 pub fn player_move(
@@ -183,9 +202,8 @@ pub fn player_move(
     let mut work = Work::on(view, *names, at);
     let moved = match wanted {
         PlayerMove::Claim => claim(&mut work, index, by, actor, reason),
-        // A discount rests until a checkout holds it.
-        PlayerMove::Activate if record.reward.kind == RewardType::Discount => {
-            Err(Refused::illegal(record.state(), By::Clock))
+        PlayerMove::Activate if !may_activate(record.reward.kind, by) => {
+            Err(Refused::illegal(record.state(), by).without(RewardState::InProgress))
         }
         PlayerMove::Activate => start(&mut work, index, by, actor, actor, reason),
         PlayerMove::Decline => work.go(index, RewardState::Declined, by, actor, reason),

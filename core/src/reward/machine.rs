@@ -11,8 +11,10 @@ pub enum By {
     Clock,
     /// The player.
     Member,
-    /// Administrators and operators.
+    /// Administrators, for one reward.
     Administrator,
+    /// Operators, who say how a whole redemption ended that the server could not finish.
+    Operator,
     /// Whoever applies the reward: the wallet or the fulfiller.
     Mechanic,
 }
@@ -38,7 +40,7 @@ const fn step(from: RewardState, to: RewardState, by: &'static [By]) -> Move {
 
 /// Every legal move, in the order of domain.md's table.
 pub const MOVES: [Move; 19] = {
-    use By::{Administrator, Clock, Mechanic, Member, System};
+    use By::{Administrator, Clock, Mechanic, Member, Operator, System};
     use RewardState::{
         Bounced, Complete, Declined, Deleted, Expired, Failed, Granted, InProgress, PendingActivation, Unclaimed,
     };
@@ -52,18 +54,18 @@ pub const MOVES: [Move; 19] = {
         step(PendingActivation, Expired, &[Clock]),
         step(PendingActivation, InProgress, &[Member, Administrator, System]),
         // An operator who knows better resolves it as the mechanic would have.
-        step(InProgress, Granted, &[Mechanic, Administrator]),
-        step(InProgress, Failed, &[Mechanic, Clock, Administrator]),
+        step(InProgress, Granted, &[Mechanic, Operator]),
+        step(InProgress, Failed, &[Mechanic, Clock, Operator]),
         step(InProgress, Bounced, &[Clock]),
-        step(Failed, InProgress, &[System, Administrator, Mechanic]),
+        step(Failed, InProgress, &[System, Administrator, Operator, Mechanic]),
         // A late success is recorded as Failed → InProgress → Granted in one commit; as a pair it is legal too.
-        step(Failed, Granted, &[Mechanic, Administrator]),
+        step(Failed, Granted, &[Mechanic, Operator]),
         step(Granted, Complete, &[Clock]),
-        step(Unclaimed, Deleted, &[Administrator]),
-        step(PendingActivation, Deleted, &[Administrator]),
-        step(Failed, Deleted, &[Administrator]),
-        step(Granted, Deleted, &[Administrator]),
-        step(Complete, Deleted, &[Administrator]),
+        step(Unclaimed, Deleted, &[Administrator, Operator]),
+        step(PendingActivation, Deleted, &[Administrator, Operator]),
+        step(Failed, Deleted, &[Administrator, Operator]),
+        step(Granted, Deleted, &[Administrator, Operator]),
+        step(Complete, Deleted, &[Administrator, Operator]),
     ]
 };
 

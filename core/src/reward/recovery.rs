@@ -80,10 +80,10 @@ pub fn retry(view: &View<'_>, actor: &Actor, reason: Option<&str>, names: &Names
     }
     let mut work = Work::on(view, *names, at);
     for index in 0..view.rewards.len() {
-        if work.state(index) == Some(RewardState::Failed) {
-            if let Err(refused) = again(&mut work, index, actor, reason) {
-                return Verdict { changes: None, refused: Some(refused) };
-            }
+        if work.state(index) == Some(RewardState::Failed)
+            && let Err(refused) = again(&mut work, index, actor, reason)
+        {
+            return Verdict { changes: None, refused: Some(refused) };
         }
     }
     let redemption = follow(view.redemption, &work.rewards, at);
@@ -170,9 +170,9 @@ fn resolve_granted(
             continue;
         }
         if state == RewardState::Failed {
-            work.go(index, RewardState::InProgress, By::Administrator, actor, Some(reason))?;
+            work.go(index, RewardState::InProgress, By::Operator, actor, Some(reason))?;
         }
-        work.go(index, RewardState::Granted, By::Administrator, actor, Some(reason))?;
+        work.go(index, RewardState::Granted, By::Operator, actor, Some(reason))?;
         work.apply(index, actor)?;
         if let Some(record) = work.touch(index) {
             record.reward.next_attempt_at = None;
@@ -218,14 +218,14 @@ fn take_one_back(work: &mut Work<'_>, index: usize, actor: &Actor, reason: Optio
     let Some(state) = work.state(index) else { return Ok(()) };
     match state {
         RewardState::Expired | RewardState::Declined | RewardState::Deleted | RewardState::Bounced => return Ok(()),
-        RewardState::InProgress => work.go(index, RewardState::Failed, By::Administrator, actor, reason)?,
+        RewardState::InProgress => work.go(index, RewardState::Failed, By::Operator, actor, reason)?,
         RewardState::Unclaimed
         | RewardState::PendingActivation
         | RewardState::Failed
         | RewardState::Granted
         | RewardState::Complete => {}
     }
-    work.go(index, RewardState::Deleted, By::Administrator, actor, reason)?;
+    work.go(index, RewardState::Deleted, By::Operator, actor, reason)?;
     work.unapply(index, "reversal", actor, reason)?;
     let at = work.at;
     if let Some(record) = work.touch(index) {

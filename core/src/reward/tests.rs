@@ -157,7 +157,7 @@ impl Shelf {
     fn check(&self) {
         let points: i64 = self.ledger.iter().filter(|row| row.asset == "points").map(|row| row.amount).sum();
         assert_eq!(i64::try_from(self.wallet.points).unwrap(), points, "I10");
-        let everybody = [By::System, By::Clock, By::Member, By::Administrator, By::Mechanic];
+        let everybody = [By::System, By::Clock, By::Member, By::Administrator, By::Operator, By::Mechanic];
         for record in &self.rewards {
             let mut stands = None;
             for step in &record.reward.moves {
@@ -298,6 +298,20 @@ fn claim_activate_run_end() {
     assert_eq!((shelf.state(), shelf.wallet.boosters.len()), (RewardState::Complete, 0));
     assert_eq!(shelf.player(PlayerMove::Decline), illegal("complete", &[]));
     shelf.check();
+}
+
+#[test]
+fn some_kinds_are_never_activated_by_their_player() {
+    let manual = json!({ "name": "M", "type": "manual", "value": {} });
+    let discount = json!({ "name": "D", "type": "discount", "value": { "percent": 5 } });
+    for (definition, by_administrator) in [(manual, true), (discount, false)] {
+        let mut shelf = Shelf::with(definition, 1);
+        assert_eq!(shelf.player(PlayerMove::Activate), illegal("pending_activation", &["declined"]));
+        let refused = shelf.verdict(|view, names, at| {
+            player_move(view, 0, PlayerMove::Activate, (By::Administrator, &admin()), None, names, at)
+        });
+        assert_eq!(refused.is_none(), by_administrator);
+    }
 }
 
 #[test]

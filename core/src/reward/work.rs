@@ -7,7 +7,7 @@ use crate::ids::Rid;
 use crate::limits::MOVES_KEPT;
 use crate::time::Instant;
 use crate::wallet::{BalanceOverflow, Cause, Entry, Names, ValueSpent, apply, booster, take_back};
-use crate::wire::{LedgerRow, Redemption, RedemptionStatus, RewardMove, RewardState, RewardValue, Wallet};
+use crate::wire::{LedgerRow, Redemption, RedemptionStatus, RewardMove, RewardState, Wallet};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -94,6 +94,15 @@ impl Refused {
     pub fn illegal(from: RewardState, by: By) -> Self {
         let legal_moves = legal_moves(from, by).into_iter().map(|state| state.name().to_owned()).collect();
         Self::IllegalMove { state: from.name().to_owned(), legal_moves, unknown_outcome: false }
+    }
+
+    /// The same without one move, which this kind of reward never makes so.
+    #[must_use]
+    pub fn without(mut self, state: RewardState) -> Self {
+        if let Self::IllegalMove { legal_moves, .. } = &mut self {
+            legal_moves.retain(|name| name != state.name());
+        }
+        self
     }
 
     /// A redemption's status does not allow it.
@@ -252,10 +261,7 @@ impl<'a> Work<'a> {
     ) -> Result<(), ValueSpent> {
         let Some(record) = self.rewards.get(index).cloned() else { return Ok(()) };
         if let Some(applied) = &record.applied {
-            let elsewhere = match &record.reward.value {
-                RewardValue::Feature { key } => self.features_elsewhere.contains(key),
-                _ => false,
-            };
+            let elsewhere = applied.entry.feature.as_ref().is_some_and(|key| self.features_elsewhere.contains(key));
             let entry = take_back(&mut self.wallet, &applied.entry, elsewhere)?;
             self.wallet_changed = true;
             self.row(entry, kind, record.reward.quantity, actor, (reason, Some(&applied.ledger_id)));

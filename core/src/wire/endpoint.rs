@@ -22,9 +22,10 @@ const OTHER_EVENTS: [&str; 6] =
 pub struct NewEndpoint {
     /// Where to: https, a public host.
     pub url: String,
-    /// Types of events (`redemption.granted`), groups of them (`reward.*`) or `*`. None for an endpoint that only
-    /// fulfils rewards.
-    pub events: Vec<String>,
+    /// Types of events (`redemption.granted`), groups of them (`reward.*`) or `*`; an empty list for an endpoint that
+    /// only fulfils rewards. Required: what is left out by mistake would never be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
 }
 
 impl NewEndpoint {
@@ -37,16 +38,20 @@ impl NewEndpoint {
         if let Err(error) = target::check(&self.url, allow_private) {
             errors.add("url", error.to_string());
         }
-        if self.events.len() > LIST_ENTRIES_MAX {
+        let Some(events) = &self.events else {
+            errors.add("events", "is required");
+            return errors.into_result();
+        };
+        if events.len() > LIST_ENTRIES_MAX {
             errors.add("events", format!("at most {LIST_ENTRIES_MAX}"));
         }
-        for (index, event) in self.events.iter().enumerate().take(LIST_ENTRIES_MAX) {
+        for (index, event) in events.iter().enumerate().take(LIST_ENTRIES_MAX) {
             if !known_pattern(event) {
                 errors.add(
                     &format!("events[{index}]"),
                     "no such event; see the list of events, or use a group such as reward.*",
                 );
-            } else if self.events.iter().take(index).any(|earlier| earlier == event) {
+            } else if events.iter().take(index).any(|earlier| earlier == event) {
                 errors.add(&format!("events[{index}]"), "given twice");
             }
         }
@@ -119,7 +124,8 @@ pub enum DeliveryState {
     Delivered,
 }
 
-/// What is known of a delivery that did not succeed at its first try.
+/// What is known of a delivery. An endpoint that is told very much lists all that failed and some of what succeeded
+/// at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "WebhookDelivery", optional_fields))]
@@ -232,6 +238,8 @@ mod tests {
         check_endpoint(r#"{"url":"https://127.0.0.1:1/","events":["nothing"]}"#, false, &["url", "events[0]"]);
         check_endpoint("", false, &["url"]);
         check_endpoint(r#"{"url":"https://a.example/"}"#, false, &["events"]);
+        check_endpoint(r#"{"url":"http://a.example/"}"#, false, &["url", "events"]);
+        check_endpoint(r#"{"url":"https://a.example/","events":null}"#, false, &["events"]);
         check_endpoint(r#"{"url":"https://a.example/","events":[],"secret":"x"}"#, false, &["secret"]);
         check_endpoint(r#"{"url":7,"events":[]}"#, false, &["url"]);
         check_endpoint(r#"{"url":"https://a.example/","events":[1]}"#, false, &["events[0]"]);

@@ -197,6 +197,7 @@ export function createFulfiller({ secrets, file, counterfoil, apply = giveVouche
       return `http://${host}:${server.address().port}/webhooks`;
     },
     async close() {
+      if (closing.signal.aborted) return;
       closing.abort();
       server.closeAllConnections();
       if (server.listening) await new Promise((resolve) => server.close(resolve));

@@ -56,7 +56,8 @@ class Clock {
 const clocks = new WeakMap<Client, Clock>();
 const noClock = { subscribe: () => () => {}, get: () => 0 };
 
-function useNow(): number {
+/** The server's time, in whole seconds as milliseconds; whoever uses it is rendered at each. */
+export function useNow(): number {
   const client = useClient();
   let clock: Clock | typeof noClock = noClock;
   if (client) {

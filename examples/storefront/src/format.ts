@@ -39,7 +39,7 @@ const two = (amount: number): string => String(amount).padStart(2, "0");
 
 /** Time left as a clock shows it, "1:59:43"; days where there are any; `coarse`: no seconds before the last minute. */
 export function remaining(ms: number, coarse = false): string {
-  const seconds = Math.ceil(ms / 1000);
+  const seconds = Math.floor(ms / 1000);
   const [days, hours, minutes] = [Math.floor(seconds / DAY_S), Math.floor((seconds % DAY_S) / HOUR_S), Math.floor((seconds % HOUR_S) / 60)];
   if (days > 0) return `${days} ${days === 1 ? "day" : "days"}${days < 7 && hours > 0 ? ` ${hours} h` : ""}`;
   if (coarse) return seconds < 60 ? "under a minute" : hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
@@ -48,7 +48,7 @@ export function remaining(ms: number, coarse = false): string {
 
 /** "2 hours", "1 hour 30 minutes", "3 days": the two largest units. */
 export function spokenTime(ms: number): string {
-  const seconds = Math.ceil(ms / 1000);
+  const seconds = Math.floor(ms / 1000);
   const units = [
     ["day", Math.floor(seconds / DAY_S)],
     ["hour", Math.floor((seconds % DAY_S) / HOUR_S)],

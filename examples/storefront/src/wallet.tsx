@@ -4,7 +4,7 @@ import type { Wallet as Balances } from "@counterfoil/sdk";
 import { useWallet } from "@counterfoil/sdk/react";
 import { useState } from "react";
 
-import { Countdown } from "./clock";
+import { Countdown, useNow } from "./clock";
 import { count, money, readable } from "./format";
 import { Icon } from "./icons";
 import type { Member } from "./members";
@@ -67,19 +67,7 @@ function Contents({ wallet, change }: { wallet: Balances; change: Change | null 
           </div>
         ))}
       </dl>
-      {wallet.boosters.length > 0 && (
-        <div className="boosters">
-          <h3>Running</h3>
-          <ul>
-            {wallet.boosters.map(({ id, type, multiplier_permille, runs_until }) => (
-              <li key={id} data-booster={type}>
-                <Icon name="bolt" size={16} />
-                <span>{boost(type, multiplier_permille)}</span> <Countdown until={runs_until} over="Ending…" />
-              </li>
-            ))}
-          </ul>
-        </div>
-      )}
+      <Running boosters={wallet.boosters} />
       {wallet.features.length > 0 && (
         <div className="features">
           <h3>Unlocked</h3>
@@ -93,6 +81,26 @@ function Contents({ wallet, change }: { wallet: Balances; change: Change | null 
         </div>
       )}
     </>
+  );
+}
+
+/** The boosters that run; each is over at its instant, whether or not the shop can tell us so then. */
+function Running({ boosters }: Pick<Balances, "boosters">) {
+  const now = useNow();
+  const running = boosters.filter(({ runs_until }) => Date.parse(runs_until) > now);
+  if (running.length === 0) return null;
+  return (
+    <div className="boosters">
+      <h3>Running</h3>
+      <ul>
+        {running.map(({ id, type, multiplier_permille, runs_until }) => (
+          <li key={id} data-booster={type}>
+            <Icon name="bolt" size={16} />
+            <span>{boost(type, multiplier_permille)}</span> <Countdown until={runs_until} over="Ending…" />
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
