@@ -16,6 +16,7 @@ fn reward(kind: RewardType, value: RewardValue, quantity: u32) -> Reward {
         source: None,
         reference: None,
         valid_until: None,
+        duration_s: None,
         runs_until: None,
         attempts: 1,
         attempts_max: 10,

@@ -1,27 +1,18 @@
-//! Campaign: rules in versions, the seq counter, batches, and the shards that work by the rules.
+//! Campaign: its definition in versions, and the shards that work by its rules. Batches are in [`crate::campaign_batches`].
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{
-    CampaignOp, Count, Objects, Once, PageQuery, Pulled, Reserved, ShardOp, VersionAnswer, Violations, read_call,
-};
+use crate::calls::{CampaignOp, Count, Objects, Once, Pulled, ShardOp, VersionAnswer, read_call};
 use crate::due;
-use crate::merchant::cut;
 use crate::once::{self, Seen};
-use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
-use crate::sql::{Row, first, query, run};
+use crate::platform::{Fault, IanaZone, SyncStorage, now, random_u32};
+use crate::sql::{first, query, run};
 use counterfoil_core::audit::Draft;
-use counterfoil_core::hex;
-use counterfoil_core::limits::{MINT_SPARE, MINT_SPARE_DIVISOR};
 use counterfoil_core::protocol::backoff_ms;
-use counterfoil_core::rules::{IssuedRange, Rules};
-use counterfoil_core::verify;
 use counterfoil_core::wire::merge_patch;
 use counterfoil_core::wire::{
-    BatchResource, CampaignKind, CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, Page,
-    ProtocolError, RewardDefinition,
+    CampaignResource, CampaignStatus, InvalidRequest, NewCampaign, ProtocolError, RewardDefinition,
 };
-use counterfoil_core::words::LIST_VERSION;
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -30,41 +21,30 @@ use std::pin::pin;
 use std::time::Duration;
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
 
-const INSTANCE: &str = "/v1/campaigns/{campaign}";
-const INSTANCE_BATCHES: &str = "/v1/campaigns/{campaign}/batches";
+pub(crate) const INSTANCE: &str = "/v1/campaigns/{campaign}";
 /// Due-item that pushes rules to shards which did not take them.
-const PUSH_ITEM: &str = "push";
+pub(crate) const PUSH_ITEM: &str = "push";
 /// Longest wait for a shard; it is pushed to again later.
 const SHARD_WAIT: Duration = Duration::from_secs(8);
 
 /// See the module.
 #[durable_object(alarm)]
 pub struct Campaign {
-    env: Env,
-    storage: SyncStorage,
+    pub(crate) env: Env,
+    pub(crate) storage: SyncStorage,
     name: RefCell<Option<String>>,
     audit: AuditLog,
 }
 
 /// The one document of a campaign.
 #[derive(Clone, Serialize, Deserialize)]
-struct Stored {
-    definition: NewCampaign,
-    reward: RewardDefinition,
-    status: CampaignStatus,
-    version: u32,
-    next_seq: u32,
-    issued: u64,
-}
-
-/// A batch, with what only support needs.
-#[derive(Serialize, Deserialize)]
-struct StoredBatch {
-    resource: BatchResource,
-    /// Version of the offensive-word list it was minted with.
-    word_list: u32,
-    /// Made by the CLI.
-    offline: bool,
+pub(crate) struct Stored {
+    pub(crate) definition: NewCampaign,
+    pub(crate) reward: RewardDefinition,
+    pub(crate) status: CampaignStatus,
+    pub(crate) version: u32,
+    pub(crate) next_seq: u32,
+    pub(crate) issued: u64,
 }
 
 impl DurableObject for Campaign {
@@ -147,13 +127,7 @@ impl Campaign {
                 self.push().await?;
                 Answer::json(200, &serde_json::json!({}))
             }
-            CampaignOp::ReadBatch { batch_id } => {
-                let row = first(&self.storage, "SELECT doc FROM batches WHERE batch_id = ?", &[(&batch_id).into()])?;
-                match row {
-                    Some(row) => Answer::json(200, &row.json::<StoredBatch>(0)?.resource),
-                    None => Answer::error(&ProtocolError::NotFound, INSTANCE_BATCHES),
-                }
-            }
+            CampaignOp::ReadBatch { batch_id } => self.batch(&batch_id),
             CampaignOp::Move { to, by, once } => {
                 match self.decide(&by, to.name(), || self.move_to(to, &by, once.as_ref()))? {
                     Ok(replayed) => {
@@ -206,15 +180,19 @@ impl Campaign {
         })
     }
 
+    pub(crate) fn name(&self) -> Result<String, Fault> {
+        self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))
+    }
+
     /// Name of this object's audit chain, and its merchant.
-    fn chain(&self) -> Result<(String, String), Fault> {
-        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+    pub(crate) fn chain(&self) -> Result<(String, String), Fault> {
+        let name = self.name()?;
         let (merchant, number) = name.split_once('/').ok_or_else(|| Fault::new("a campaign with a bad name"))?;
         Ok((format!("campaign/{number}"), merchant.to_owned()))
     }
 
     /// Adds to the audit chain. An entry without a subject is about this campaign.
-    fn note(&self, draft: &Draft) -> Result<(), Fault> {
+    pub(crate) fn note(&self, draft: &Draft) -> Result<(), Fault> {
         let (chain, _) = self.chain()?;
         let subject = draft.subject.clone().or_else(|| chain.strip_prefix("campaign/").map(str::to_owned));
         let draft = Draft { subject, ..draft.clone() };
@@ -230,12 +208,12 @@ impl Campaign {
         run(&self.storage, statement, &[key.into(), value.into()]).map(drop)
     }
 
-    fn stored(&self) -> Result<Option<Stored>, Fault> {
+    pub(crate) fn stored(&self) -> Result<Option<Stored>, Fault> {
         Ok(self.meta("campaign")?.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
     /// Writes a change together with the plan to push it: a crash before the push must not lose it.
-    fn store(&self, stored: &Stored) -> Result<(), Fault> {
+    pub(crate) fn store(&self, stored: &Stored) -> Result<(), Fault> {
         self.set_meta("campaign", &serde_json::to_string(stored)?)?;
         if self.behind(stored.version)?.is_empty() { Ok(()) } else { plan_push(&self.storage) }
     }
@@ -350,133 +328,6 @@ impl Campaign {
         Ok(Ok(false))
     }
 
-    /// Reserves a range of seqs. The same key gives the same range, and so the same codes.
-    fn reserve(
-        &self,
-        new: NewBatch,
-        epoch: u8,
-        by: &str,
-        once: Option<&Once>,
-    ) -> Result<Result<Reserved, ProtocolError>, Fault> {
-        let Some(mut stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
-        let space = stored.definition.profile.serial_space();
-        let reserved = |batch: BatchResource, stored: &Stored, replayed: bool| Reserved {
-            batch,
-            profile: stored.definition.profile,
-            campaign: stored.definition.campaign.unwrap_or_default(),
-            remaining: space - stored.next_seq,
-            issued: stored.issued,
-            replayed,
-        };
-        match once::seen(&self.storage, once, now())? {
-            Seen::Same(answer) => return Ok(Ok(reserved(serde_json::from_str(&answer)?, &stored, true))),
-            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
-            Seen::New => {}
-        }
-        if stored.status == CampaignStatus::Ended {
-            return Ok(Err(illegal(stored.status)));
-        }
-        if let Err(invalid) = new.validate() {
-            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
-        }
-        let wanted = u64::from(new.count) + u64::from(new.count) / MINT_SPARE_DIVISOR + MINT_SPARE;
-        let remaining = u64::from(space - stored.next_seq);
-        if wanted > remaining {
-            let most = remaining.saturating_sub(MINT_SPARE) * MINT_SPARE_DIVISOR / (MINT_SPARE_DIVISOR + 1);
-            let reason = format!("past the campaign's serial space: at most {most} more codes");
-            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("count", reason))));
-        }
-        let zone = IanaZone::named(&stored.definition.time_zone);
-        let expires_on = zone.zip(new.expires_on).map(|(zone, day)| day.next().start_in(&zone));
-        let number = first(&self.storage, "SELECT count(*) + 1 FROM batches", &[])?.map_or(1, |row| row.count(0));
-        let batch = BatchResource {
-            batch_id: format!("ba_{}", hex::encode(&random::<12>())),
-            label: new.label.unwrap_or_else(|| format!("Batch {number}")),
-            from_seq: stored.next_seq,
-            to_seq: stored.next_seq + u32::try_from(wanted).unwrap_or(u32::MAX),
-            count: new.count,
-            epoch,
-            expires_at: new.expires_at.or(expires_on),
-            reference: new.reference,
-            created_at: now(),
-            by: by.to_owned(),
-            recalled: false,
-        };
-        let stored_batch = StoredBatch { resource: batch.clone(), word_list: LIST_VERSION, offline: new.offline };
-        let doc = serde_json::to_string(&stored_batch)?;
-        run(
-            &self.storage,
-            "INSERT INTO batches (batch_id, from_seq, to_seq, doc) VALUES (?, ?, ?, ?)",
-            &[(&batch.batch_id).into(), batch.from_seq.into(), batch.to_seq.into(), (&doc).into()],
-        )?;
-        stored.next_seq = batch.to_seq;
-        stored.issued += u64::from(new.count);
-        stored.version += 1;
-        self.store(&stored)?;
-        once::keep(&self.storage, once, &serde_json::to_string(&batch)?, now())?;
-        let data = json!({
-            "batch_id": batch.batch_id, "from_seq": batch.from_seq, "to_seq": batch.to_seq, "count": batch.count,
-            "epoch": epoch, "offline": stored_batch.offline, "version": stored.version,
-        });
-        self.note(&Draft::new(by, "campaign.minted").data(data))?;
-        Ok(Ok(reserved(batch, &stored, false)))
-    }
-
-    fn batches(&self, page: &PageQuery) -> Result<Answer, Fault> {
-        if self.stored()?.is_none() {
-            return Answer::error(&ProtocolError::NotFound, INSTANCE_BATCHES);
-        }
-        let statement = "SELECT n, doc FROM batches WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
-        let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
-        let next_cursor = cut(&mut rows, page.limit);
-        let items =
-            rows.iter().map(|row| Ok(row.json::<StoredBatch>(1)?.resource)).collect::<Result<Vec<_>, Fault>>()?;
-        Answer::json(200, &Page { items, next_cursor })
-    }
-
-    /// The rules as shards copy them.
-    fn rules(&self, stored: &Stored) -> Result<Rules, Fault> {
-        let Stored { definition, reward, status, version, .. } = stored;
-        let zone = IanaZone::named(&definition.time_zone);
-        let (starts_at, ends_at) = zone.map_or((None, None), |zone| definition.instants(&zone));
-        let rows = query(&self.storage, "SELECT doc FROM batches ORDER BY from_seq", &[])?;
-        let issued = rows
-            .iter()
-            .map(|row| {
-                let batch = row.json::<StoredBatch>(0)?.resource;
-                Ok(IssuedRange {
-                    from: batch.from_seq,
-                    to: batch.to_seq,
-                    epoch: batch.epoch,
-                    expires_at: batch.expires_at,
-                    recalled: batch.recalled,
-                })
-            })
-            .collect::<Result<_, Fault>>()?;
-        let shared_default = (definition.kind == CampaignKind::Shared).then_some(1);
-        let unique_default = (definition.kind == CampaignKind::Unique).then_some(1);
-        Ok(Rules {
-            version: *version,
-            campaign: definition.campaign.unwrap_or_default(),
-            name: definition.name.clone(),
-            status: *status,
-            profile: definition.profile,
-            kind: definition.kind,
-            reward: reward.clone(),
-            quantity: definition.quantity,
-            starts_at,
-            ends_at,
-            uses_per_code: definition.limits.uses_per_code.or(unique_default),
-            per_member: definition.limits.per_member.or(shared_default),
-            total: definition.limits.total,
-            eligibility: definition.eligibility.clone().unwrap_or_default(),
-            currencies: definition.currencies.clone(),
-            methods: definition.methods.clone(),
-            min_epoch: definition.min_epoch.unwrap_or_default(),
-            issued,
-        })
-    }
-
     /// After a change: pushes it to every shard, and answers whether it is in force everywhere.
     async fn changed(&self) -> Result<Answer, Fault> {
         self.push().await?;
@@ -485,7 +336,7 @@ impl Campaign {
         self.resource(status, &stored).await
     }
 
-    fn behind(&self, version: u32) -> Result<Vec<u32>, Fault> {
+    pub(crate) fn behind(&self, version: u32) -> Result<Vec<u32>, Fault> {
         let rows = query(&self.storage, "SELECT shard FROM shards WHERE version < ?", &[version.into()])?;
         Ok(rows.iter().map(|row| row.number(0)).collect())
     }
@@ -494,7 +345,7 @@ impl Campaign {
     async fn push(&self) -> Result<(), Fault> {
         let Some(stored) = self.stored()? else { return Ok(()) };
         let rules = self.rules(&stored)?;
-        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        let name = self.name()?;
         for shard in self.behind(stored.version)? {
             let op = ShardOp::Rules { rules: rules.clone() };
             let objects = Objects(&self.env);
@@ -518,50 +369,25 @@ impl Campaign {
 
     async fn ring(&self) -> Result<(), Fault> {
         for item in due::take(&self.storage)? {
-            if item == PUSH_ITEM {
-                self.push().await?;
-            } else if item == REPORT_ITEM {
-                let (chain, merchant) = self.chain()?;
-                self.audit.ring(&self.storage, &self.env, &merchant, &chain).await?;
-            } else {
-                due::done(&self.storage, &item)?;
-            }
+            due::survive(&self.storage, &item, self.take_up(&item).await);
         }
         due::rearm(&self.storage)
     }
 
-    /// Checks this campaign's invariants, and has its shards check theirs.
-    async fn verify(&self) -> Result<Answer, Fault> {
-        let Some(stored) = self.stored()? else { return Answer::error(&ProtocolError::NotFound, INSTANCE) };
-        let (chain, _) = self.chain()?;
-        let planned = |item: &str| run(&self.storage, "SELECT 1 FROM due WHERE id = ? AND parked = 0", &[item.into()]);
-        let mut report = verify::Report::of(&chain);
-        let batches = query(&self.storage, "SELECT doc FROM batches ORDER BY from_seq", &[])?;
-        let range = |row: &Row| {
-            let batch = row.json::<StoredBatch>(0)?.resource;
-            Ok((batch.from_seq, batch.to_seq, batch.count))
-        };
-        let facts = verify::CampaignFacts {
-            next_seq: stored.next_seq,
-            issued: stored.issued,
-            batches: batches.iter().map(range).collect::<Result<_, Fault>>()?,
-            behind: u64::try_from(self.behind(stored.version)?.len()).unwrap_or(u64::MAX),
-            alarm: planned(PUSH_ITEM)?,
-        };
-        verify::campaign(&facts, &mut report);
-        audit_log::verify(&self.storage, &chain, &mut report)?;
-        let mut violations = report.into_violations();
-        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
-        for row in query(&self.storage, "SELECT shard FROM shards", &[])? {
-            let found: Violations = Objects(&self.env).shard(&name, row.number(0), &ShardOp::Verify).await?;
-            violations.extend(found.violations);
+    async fn take_up(&self, item: &str) -> Result<(), Fault> {
+        match item {
+            PUSH_ITEM => self.push().await.map(drop),
+            REPORT_ITEM => {
+                let (chain, merchant) = self.chain()?;
+                self.audit.ring(&self.storage, &self.env, &merchant, &chain).await
+            }
+            _ => due::done(&self.storage, item),
         }
-        Answer::json(200, &Violations { violations })
     }
 
     /// The campaign as read, with what its shards have counted.
     async fn resource(&self, status: u16, stored: &Stored) -> Result<Answer, Fault> {
-        let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a campaign without a name"))?;
+        let name = self.name()?;
         let mut redeemed = 0;
         for row in query(&self.storage, "SELECT shard FROM shards", &[])? {
             let count: Count = Objects(&self.env).shard(&name, row.number(0), &ShardOp::Count).await?;
@@ -587,7 +413,7 @@ fn plan_push(storage: &SyncStorage) -> Result<(), Fault> {
     due::plan(storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
 }
 
-fn illegal(status: CampaignStatus) -> ProtocolError {
+pub(crate) fn illegal(status: CampaignStatus) -> ProtocolError {
     let legal_moves = status.legal_moves().iter().map(|(call, _)| (*call).to_owned()).collect();
     ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves, unknown_outcome: false }
 }

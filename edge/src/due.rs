@@ -4,8 +4,9 @@
 //! re-arm itself; an item's crash count is committed before the item is touched; an item that fails five times
 //! to run at all is parked, so that it cannot stop the rest.
 
-use crate::platform::{Fault, SyncStorage, now};
+use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
+use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::time::Instant;
 
 /// Items of one turn.
@@ -42,19 +43,36 @@ pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
     Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
 }
 
-/// First act of an alarm: arms the safety net where something is due, counts a crash against each due item, parks
-/// those that keep crashing, and answers the rest. An item that then runs is planned again or done, which clears its count.
+/// First act of an alarm: arms the safety net where something is due, counts a crash against each item that is taken,
+/// parks those that keep crashing, and answers the rest. An item that then runs is planned again or done, which
+/// clears its count. What has crashed before is taken alone, so that it takes no other item down with it.
 pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
     storage.transaction(|| {
-        let rows = query(
-            storage,
-            "UPDATE due SET crashes = crashes + 1, parked = (crashes + 1 > ?2)
-             WHERE id IN (SELECT id FROM due WHERE parked = 0 AND at <= ?1 ORDER BY at LIMIT ?3) RETURNING id, parked",
-            &[now().0.into(), CRASHES_MAX.into(), ITEMS_MAX.into()],
-        )?;
+        let now = now();
+        let suspect = "SELECT id, at FROM due WHERE parked = 0 AND at <= ? AND crashes > 0 ORDER BY at LIMIT 1";
+        let suspect = first(storage, suspect, &[now.0.into()])?;
+        // One that has waited long enough for its turn goes first.
+        let waited = suspect.as_ref().is_some_and(|row| row.integer(1) + REARM_MS <= now.0);
+        let mut rows = vec![];
+        if !waited {
+            rows = query(
+                storage,
+                "UPDATE due SET crashes = 1 WHERE id IN (
+                    SELECT id FROM due WHERE parked = 0 AND at <= ?1 AND crashes = 0 ORDER BY at LIMIT ?2)
+                 RETURNING id, parked",
+                &[now.0.into(), ITEMS_MAX.into()],
+            )?;
+        }
+        if let Some(suspect) = suspect.filter(|_| rows.is_empty()) {
+            rows = query(
+                storage,
+                "UPDATE due SET crashes = crashes + 1, parked = (crashes + 1 > ?2) WHERE id = ?1 RETURNING id, parked",
+                &[(&suspect.text(0)?).into(), CRASHES_MAX.into()],
+            )?;
+        }
         // With nothing due it would wake this object every thirty seconds for ever.
         if !rows.is_empty() {
-            storage.arm(now().plus_ms(REARM_MS))?;
+            storage.arm(now.plus_ms(REARM_MS))?;
         }
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
@@ -67,6 +85,24 @@ pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
         }
         Ok(items)
     })
+}
+
+/// An item that failed stays planned, with a growing pause, and is parked when it fails for good; the others are not
+/// its business.
+pub(crate) fn survive(storage: &SyncStorage, item: &str, done: Result<(), Fault>) {
+    let Err(fault) = done else { return };
+    Fault::new(format!("{item}: {}", fault.message)).log("alarm_item_failed");
+    let again = || {
+        // Planned again by itself, it has no count any more.
+        let crashes = first(storage, "SELECT crashes FROM due WHERE id = ?", &[item.into()])?;
+        let pause = backoff_ms(crashes.map_or(0, |row| row.number(0)), random_u32());
+        let statement = "UPDATE due SET at = ? WHERE id = ? AND crashes > 0";
+        run(storage, statement, &[now().plus_ms(pause).0.into(), item.into()]).map(drop)
+    };
+    if let Err(fault) = again() {
+        // The safety net is armed.
+        fault.log("alarm_item_failed");
+    }
 }
 
 /// Last act of an alarm: arms it for whatever is due next. Without anything due the net may fire once more.

@@ -11,6 +11,7 @@ mod audit_log;
 mod callback;
 mod calls;
 mod campaign;
+mod campaign_batches;
 mod config;
 #[cfg(feature = "dev")]
 mod dev_token;

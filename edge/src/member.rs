@@ -359,20 +359,15 @@ impl Inner {
     /// has ended. What waits for somebody else waits together.
     async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
         let mut tries = 0;
-        let mut outside: Vec<LocalBoxFuture<'_, Result<(), Fault>>> = vec![];
+        let mut outside: Vec<LocalBoxFuture<'_, ()>> = vec![];
         for item in due::take(&self.storage)? {
             match self.take_up(&item, &mut tries) {
-                Ok(Some(work)) => outside.push(work),
+                Ok(Some(work)) => outside.push(Box::pin(async move { due::survive(&self.storage, &item, work.await) })),
                 Ok(None) => {}
-                // It stays planned, and is parked when it fails for good; the others are not its business.
-                Err(fault) => fault.log("alarm_item_failed"),
+                Err(fault) => due::survive(&self.storage, &item, Err(fault)),
             }
         }
-        for done in join_all(outside).await {
-            if let Err(fault) = done {
-                fault.log("alarm_item_failed");
-            }
-        }
+        join_all(outside).await;
         due::rearm(&self.storage)
     }
 

@@ -31,6 +31,8 @@ impl Inner {
         self.verify_rewards(&mut report)?;
         let open = self.count("SELECT count(*) FROM open")?;
         report.must(open == 0 || alarm, "I8", || format!("{open} redemptions are undecided, and no alarm drives them"));
+        let parked = self.count("SELECT count(*) FROM due WHERE parked = 1")?;
+        report.must(parked == 0, "I8", || format!("{parked} items are parked: they failed to run five times"));
         let undo = self.count("SELECT count(*) FROM undo")?;
         report.must(undo == 0 || alarm, "I8", || format!("{undo} uses are to be given back, and no alarm does it"));
         Answer::json(200, &Violations { violations: report.into_violations() })

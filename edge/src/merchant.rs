@@ -348,17 +348,18 @@ impl Merchant {
 
     async fn ring(&self) -> Result<(), Fault> {
         for item in due::take(&self.storage)? {
-            if item == PUSH_ITEM {
-                self.push().await?;
-            } else if item == WAKE_ITEM {
-                endpoints::wake(&self.storage, &self.env, &self.name()?).await?;
-            } else if item == REPORT_ITEM {
-                self.audit.ring(&self.storage, &self.env, &self.name()?, CHAIN).await?;
-            } else {
-                due::done(&self.storage, &item)?;
-            }
+            due::survive(&self.storage, &item, self.take_up(&item).await);
         }
         due::rearm(&self.storage)
+    }
+
+    async fn take_up(&self, item: &str) -> Result<(), Fault> {
+        match item {
+            PUSH_ITEM => self.push().await,
+            WAKE_ITEM => endpoints::wake(&self.storage, &self.env, &self.name()?).await,
+            REPORT_ITEM => self.audit.ring(&self.storage, &self.env, &self.name()?, CHAIN).await,
+            _ => due::done(&self.storage, item),
+        }
     }
 
     fn definitions(&self, page: &PageQuery) -> Result<Answer, Fault> {

@@ -247,15 +247,19 @@ impl Inner {
     /// The alarm: seals, tells the Merchant, delivers.
     async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
         for item in due::take(&self.storage)? {
-            match item.as_str() {
-                SEAL_ITEM => self.storage.transaction(|| self.seal())?,
-                BORN_ITEM => self.tell_merchant().await?,
-                DELIVER_ITEM => self.deliver_again()?,
-                _ => due::done(&self.storage, &item)?,
-            }
+            due::survive(&self.storage, &item, self.take_up(&item).await);
         }
         self.start_delivering();
         due::rearm(&self.storage)
+    }
+
+    async fn take_up(self: &Rc<Self>, item: &str) -> Result<(), Fault> {
+        match item {
+            SEAL_ITEM => self.storage.transaction(|| self.seal()),
+            BORN_ITEM => self.tell_merchant().await,
+            DELIVER_ITEM => self.deliver_again(),
+            _ => due::done(&self.storage, item),
+        }
     }
 
     /// Seals every chain as it stands, where anything was recorded. The first seal of a day goes out, so that there

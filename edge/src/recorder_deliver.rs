@@ -78,6 +78,8 @@ struct Due {
     endpoint_id: String,
     event: Outgoing,
     attempts: u32,
+    /// A try was begun and never heard of again.
+    lost: bool,
 }
 
 impl Deliverer {
@@ -273,14 +275,17 @@ impl Inner {
     }
 
     fn due(&self) -> Result<Vec<Due>, Fault> {
-        let statement = "SELECT n, endpoint_id, doc, attempts FROM deliveries
+        let statement = "SELECT n, endpoint_id, doc, attempts, begun_at FROM deliveries
             WHERE next_at IS NOT NULL AND next_at <= ? ORDER BY next_at LIMIT ?";
         let rows = query(&self.storage, statement, &[now().0.into(), DUE_MAX.into()])?;
         let mut due = vec![];
         for row in rows {
             let n = row.count(0);
             match row.json(2) {
-                Ok(event) => due.push(Due { n, endpoint_id: row.text(1)?, event, attempts: row.number(3) }),
+                Ok(event) => {
+                    let (endpoint_id, attempts, lost) = (row.text(1)?, row.number(3), !row.is_null(4));
+                    due.push(Due { n, endpoint_id, event, attempts, lost });
+                }
                 Err(fault) => {
                     // As above.
                     fault.log("event_unreadable");
@@ -297,8 +302,8 @@ impl Inner {
     async fn attempt(&self, due: Due) -> Result<(), Fault> {
         let (merchant, _) = self.merchant_and_month()?;
         let waiter = Waiter::Recorder(self.name()?);
-        if due.attempts >= TRIES_MAX {
-            // The end of its last try was never heard of.
+        if due.lost && due.attempts >= TRIES_MAX {
+            // That was its last.
             return self.keep(&due, due.attempts, "failed", None, Some("no answer in time"));
         }
         let changes = self.deliverer.changes.get();

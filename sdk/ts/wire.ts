@@ -403,6 +403,10 @@ reference?: string,
  */
 valid_until?: string, 
 /**
+ * How long it runs once granted.
+ */
+duration_s?: number, 
+/**
  * First instant at which it runs no more.
  */
 runs_until?: string, 

@@ -91,6 +91,27 @@ test("a socket that is reset while events flow is taken up where it ended", asyn
   });
 });
 
+test("changing who shops while a connection is being opened is nothing to complain of", async () => {
+  const visitor = await shop.visitor();
+  try {
+    // Somebody else shops as soon as a socket has been asked for, a few times over.
+    await visitor.context.addInitScript(() => {
+      let changes = 3;
+      globalThis.WebSocket = class extends WebSocket {
+        constructor(...given) {
+          super(...given);
+          if (changes-- > 0) queueMicrotask(() => document.querySelector(".member input:not(:checked)").click());
+        }
+      };
+    });
+    const tab = await visitor.tab("ann");
+    assert.equal(await tab.page.getByRole("radio", { name: "Ben" }).isChecked(), true, "three changes later");
+    tab.assertQuiet();
+  } finally {
+    await visitor.close();
+  }
+});
+
 test("where sockets are blocked the page says so and still follows", async () => {
   const [code] = await shop.mint();
   const visitor = await shop.visitor();

@@ -36,7 +36,7 @@ export class Life {
     if (method !== "GET") all["content-length"] = payload?.length ?? 0;
     const { hostname, port } = new URL(this.url);
     return new Promise((resolve, reject) => {
-      const torn = (error) => reject(new Torn(`${method} ${path}: ${error.message}`));
+      const torn = (error) => reject(new Torn(`${JSON.stringify(request.socket?.dbg?.slice(-3))} ${Math.round(performance.now())} ${method} ${path}: ${error.message}${request.reusedSocket ? " on a used connection" : ""}`));
       const request = http.request({ hostname, port, path, method, headers: all, agent: this.agent });
       request.setTimeout(answerWithinMs, () => {
         // Silence of a server that runs is a failure of its own, never a torn answer.
@@ -56,10 +56,11 @@ export class Life {
         response.on("aborted", () => torn(new Error("cut off")));
         response.on("end", () => {
           if (!response.complete) torn(new Error("cut short"));
-          else resolve({ method, path, status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString("utf8") });
+          else (response.socket ?? request.socket)?.dbg?.push([method, path.slice(0,40), response.statusCode, JSON.stringify(response.headers.connection), Math.round(performance.now())]), resolve({ method, path, status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString("utf8") });
         });
         return undefined;
       });
+      request.on("socket", (socket) => { socket.dbg ??= []; });
       request.end(payload);
     });
   }

@@ -1,4 +1,5 @@
 // One run of the kill test: load, kill, restart, judge, again and again on one folder; then rest, and judge everything.
+import { setTimeout as elapse } from "node:timers/promises";
 import { judgeDefinitions, judgeOrders } from "./administration.mjs";
 import { Torn } from "./caller.mjs";
 import { judgeAccount } from "./judge.mjs";
@@ -15,8 +16,11 @@ export async function runKills(stage, kills) {
   try {
     await run(stage, kills);
   } catch (error) {
-    if (!stage.runtime.fell) throw error;
-    throw new Error(`the runtime ended by itself, SEED=${stage.seed}:\n${stage.runtime.tail()}`, { cause: error });
+    if (!(error instanceof Torn)) throw error;
+    // The connection's end may be heard of before the process's.
+    const ended = await Promise.race([stage.runtime.ended.then(() => true), elapse(2_000, false)]);
+    const what = ended ? "the runtime ended by itself" : "the runtime broke a connection";
+    throw new Error(`${what}, SEED=${stage.seed}:\n${stage.runtime.tail()}`, { cause: error });
   }
 }
 

@@ -101,11 +101,6 @@ export class Runtime {
     return this.gone;
   }
 
-  /** Whether the process ended without having been killed. */
-  get fell() {
-    return this.child !== undefined && (this.child.exitCode !== null || this.child.signalCode !== null);
-  }
-
   async dispose() {
     if (this.child) await this.kill();
     process.off("exit", this.atExit);

@@ -72,7 +72,7 @@ test("the printed codes are what they are said to be, at the first start and at 
   const first = await start();
   assert.equal(new Set(first.fresh).size, 5);
   const visitor = await member(first.edge);
-  for (const code of [...first.fresh, first.shared]) {
+  for (const code of [...first.fresh, first.shared, first.booster, first.points]) {
     const { status, body } = await visitor("/v1/codes/preview", { code });
     assert.deepEqual([status, body.would], [200, "redeem"], code);
   }

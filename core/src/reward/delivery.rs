@@ -254,12 +254,7 @@ fn granted(
     }
     if let Some(record) = work.touch(index) {
         answered(&mut record.reward, data, at);
-        record.reward.next_attempt_at = None;
-        record.reward.last_error = None;
-        record.delivery.begun_at = None;
-        record.delivery.answer_by = None;
-        record.delivery.unknown = false;
-        record.delivery.parked = false;
+        record.succeed();
     }
     Verdict { changes: Some(conclude(view, work, index, &actor, None)), refused: None }
 }

@@ -89,9 +89,6 @@ pub struct RewardRecord {
     pub mechanic: Mechanic,
     /// Applied without the player's activation.
     pub automatic: bool,
-    /// How long it runs once granted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<u32>,
     /// Longest wait for a fulfiller's late answer.
     pub fulfilment_timeout_s: u32,
     /// What the wallet gave for it, and the row that says so: what is taken back when it is deleted.
@@ -122,6 +119,21 @@ impl RewardRecord {
     #[must_use]
     pub fn is_played(&self) -> bool {
         self.reward.kind == RewardType::MiniGame && self.state() == RewardState::InProgress
+    }
+
+    /// No try is under way, awaited or planned any more.
+    pub(crate) const fn rest(&mut self) {
+        self.reward.next_attempt_at = None;
+        self.delivery.begun_at = None;
+        self.delivery.answer_by = None;
+        self.delivery.parked = false;
+    }
+
+    /// As [`RewardRecord::rest`], and everybody knows how it ended.
+    pub(crate) fn succeed(&mut self) {
+        self.rest();
+        self.reward.last_error = None;
+        self.delivery.unknown = false;
     }
 
     /// Whether nobody can say that the fulfiller has not applied it.

@@ -113,10 +113,7 @@ fn again(work: &mut Work<'_>, index: usize, actor: &Actor, reason: Option<&str>)
     }
     work.go(index, RewardState::InProgress, By::Administrator, actor, reason)?;
     if let Some(record) = work.touch(index) {
-        record.reward.next_attempt_at = None;
-        record.delivery.begun_at = None;
-        record.delivery.answer_by = None;
-        record.delivery.parked = false;
+        record.rest();
     }
     Ok(())
 }
@@ -175,12 +172,7 @@ fn resolve_granted(
         work.go(index, RewardState::Granted, By::Operator, actor, Some(reason))?;
         work.apply(index, actor)?;
         if let Some(record) = work.touch(index) {
-            record.reward.next_attempt_at = None;
-            record.reward.last_error = None;
-            record.delivery.begun_at = None;
-            record.delivery.answer_by = None;
-            record.delivery.unknown = false;
-            record.delivery.parked = false;
+            record.succeed();
         }
     }
     let mut redemption = follow(view.redemption, &work.rewards, at);
@@ -229,10 +221,7 @@ fn take_one_back(work: &mut Work<'_>, index: usize, actor: &Actor, reason: Optio
     work.unapply(index, "reversal", actor, reason)?;
     let at = work.at;
     if let Some(record) = work.touch(index) {
-        record.reward.next_attempt_at = None;
-        record.delivery.begun_at = None;
-        record.delivery.answer_by = None;
-        record.delivery.parked = false;
+        record.rest();
         if record.delivery.sent {
             record.delivery.notice = Some(Notice { tries: 0, next_at: at });
         }

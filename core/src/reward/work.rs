@@ -239,7 +239,7 @@ impl<'a> Work<'a> {
                 record.applied = Some(Applied { ledger_id, entry });
             }
         }
-        let runs_until = record.duration_s.map(|seconds| self.at.plus_ms(i64::from(seconds) * 1_000));
+        let runs_until = record.reward.duration_s.map(|seconds| self.at.plus_ms(i64::from(seconds) * 1_000));
         if let Some(record) = self.touch(index) {
             record.reward.runs_until = runs_until;
             if let Some(booster) = booster(&record.reward) {
@@ -275,10 +275,11 @@ impl<'a> Work<'a> {
 
     /// A booster runs no more.
     pub(crate) fn stop_running(&mut self, index: usize) {
-        let Some(id) = self.rewards.get(index).map(|record| record.reward.id.clone()) else { return };
-        let before = self.wallet.boosters.len();
-        self.wallet.boosters.retain(|booster| booster.id != id);
-        self.wallet_changed |= self.wallet.boosters.len() != before;
+        let Some(record) = self.rewards.get(index) else { return };
+        let Some(over) = booster(&record.reward) else { return };
+        self.wallet.boosters.retain(|booster| booster.id != over.id);
+        // Whoever reads the wallet may have left it out by the clock already; whoever follows the feed has not.
+        self.wallet_changed = true;
     }
 
     /// Everything that is written. `redemption` is how it stands after, `before` how it stood; `draft` is the

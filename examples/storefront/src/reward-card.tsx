@@ -34,7 +34,7 @@ export interface RewardCardProps {
   error: CounterfoilError | undefined;
   /** A stronger one of its kind is running. */
   outdone: boolean;
-  onMove(action: RewardAction): void;
+  onMove(action: RewardAction): unknown;
 }
 
 export function RewardCard({ reward, pending, error, outdone, onMove }: RewardCardProps) {
@@ -189,7 +189,7 @@ interface ActionsProps {
   reward: Reward;
   pending: RewardAction | undefined;
   describedBy: string;
-  onMove(action: RewardAction): void;
+  onMove(action: RewardAction): unknown;
 }
 
 function Actions({ reward, pending, describedBy, onMove }: ActionsProps) {

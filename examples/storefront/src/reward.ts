@@ -74,7 +74,7 @@ export function effectOf(reward: Reward): string {
   return `From the moment you start it, the ${what} you earn ${more}${durationOf(reward)}. It cannot be paused.`;
 }
 
-function durationOf({ duration_s }: Reward & { duration_s?: number }): string {
+function durationOf({ duration_s }: Reward): string {
   return duration_s === undefined ? ", for as long as its name says" : ` for ${spokenTime(duration_s * 1000)}`;
 }
 

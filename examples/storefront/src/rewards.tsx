@@ -2,7 +2,7 @@
 
 import type { Reward, RewardAction } from "@counterfoil/sdk";
 import { useRewards } from "@counterfoil/sdk/react";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 
 import { explainError } from "./refusals";
 import { worthLine } from "./reward";
@@ -23,13 +23,13 @@ export function Rewards() {
   const chest = useRef<HTMLElement>(null);
   const [shown, setShown] = useState(FINISHED_AT_FIRST);
   const news = useNews(rewards);
-  const acted = useFocusKept(chest, rewards);
+  const follow = useFocusKept(chest, rewards);
 
   const groups = grouped(rewards, errors);
   const open = rewards.length - groups.finished.length;
-  const move = (id: string) => (action: RewardAction) => {
-    acted(id);
-    void moves[action](id);
+  const move = (reward: Reward) => async (action: RewardAction) => {
+    follow(reward);
+    if (!(await moves[action](reward.id))) follow(undefined);
   };
   const olderHidden = groups.finished.length > shown || hasMore;
 
@@ -51,7 +51,7 @@ export function Rewards() {
                     pending={pending[reward.id]}
                     error={errors[reward.id]}
                     outdone={isOutdone(reward, groups.running)}
-                    onMove={move(reward.id)}
+                    onMove={move(reward)}
                   />
                 ))}
               </ul>
@@ -183,12 +183,17 @@ function sentence(reward: Reward): string {
  * A reward that moves to another group takes the button that was pressed with it; the focus then goes to its name, where
  * it stands now, or to the chest when it is folded away.
  */
-function useFocusKept(chest: React.RefObject<HTMLElement | null>, rewards: Reward[]): (id: string) => void {
-  const acted = useRef<string>(undefined);
+function useFocusKept(chest: RefObject<HTMLElement | null>, rewards: Reward[]): (acted: Reward | undefined) => void {
+  const followed = useRef<Reward>(undefined);
   useEffect(() => {
-    if (acted.current === undefined || document.activeElement !== document.body) return;
-    const title = document.getElementById(`title-${acted.current}`);
-    (title ?? chest.current?.querySelector<HTMLElement>("#rewards-title"))?.focus();
+    const before = followed.current;
+    const now = rewards.find(({ id }) => id === before?.id);
+    if (!before || !now || now.state === before.state) return;
+    // Once: what moves it later is not this person's doing.
+    followed.current = undefined;
+    if (document.activeElement !== document.body) return;
+    const title = document.getElementById(`title-${now.id}`) ?? chest.current?.querySelector<HTMLElement>("#rewards-title");
+    title?.focus();
   }, [chest, rewards]);
-  return (id) => (acted.current = id);
+  return (acted) => void (followed.current = acted);
 }
