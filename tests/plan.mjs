@@ -117,8 +117,12 @@ const simulatorStep = (count, minutes) => ({
   name: "simulator",
   title: `every fault at every step of a redemption, ${count} seeds`,
   needs: ["set-up"],
-  run: ({ command }) =>
-    command("cargo", ["run", "--release", "-p", "counterfoil-simulator", "--", "--seeds", count], { minutes }),
+  run: async ({ command }) => {
+    const simulator = ["run", "--release", "-p", "counterfoil-simulator", "--"];
+    await command("cargo", [...simulator, "--seeds", count], { minutes });
+    // That nothing is found means something only while every planted mistake is.
+    await command("cargo", [...simulator, "--planted", "--searches", "1"], { minutes });
+  },
 });
 
 const raceStep = (count, minutes) =>
@@ -170,7 +174,7 @@ export const plans = {
     raceStep(rounds("30")),
     crashStep(kills("30")),
     suites("browser", "the storefront in a real browser", { browser: true }),
-    simulatorStep(seeds("2000")),
+    simulatorStep(seeds("10000")),
   ],
   check: [checkSetUpStep, tidyStep, formatStep, lintStep],
   soak: [setUpStep, buildStep, raceStep(rounds("1000"), 240), crashSoak, simulatorStep(seeds("1000000"), 240)],

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod code;
 pub mod hex;
 pub mod ids;
+pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod permute;

@@ -250,7 +250,7 @@ pub fn valid_attribute(text: &str) -> bool {
 fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
     let bytes = Base64UrlUnpadded::decode_vec(part).map_err(|_| TokenError::Malformed)?;
     let text = core::str::from_utf8(&bytes).map_err(|_| TokenError::Malformed)?;
-    serde_json::from_str(text).map_err(|_| TokenError::Malformed)
+    crate::json::read(text).map_err(|_| TokenError::Malformed)
 }
 
 /// Seconds of a NumericDate in milliseconds, where it is a time RFC 3339 can write.

@@ -161,11 +161,10 @@ impl LedgerCheck {
         for what in self.broken {
             report.must(false, "I12", || what);
         }
-        let mut balances: BTreeMap<String, u64> = wallet
-            .credit
-            .iter()
-            .map(|credit| (asset_of("credit", Some(&credit.currency)), credit.amount_minor))
-            .collect();
+        let mut balances = BTreeMap::new();
+        for credit in &wallet.credit {
+            balances.insert(asset_of("credit", Some(&credit.currency)), credit.amount_minor);
+        }
         for (asset, amount) in [("points", wallet.points), ("xp", wallet.xp), ("tokens", wallet.tokens)] {
             balances.insert(asset.to_owned(), amount);
         }
@@ -205,7 +204,7 @@ impl ChainCheck {
 
     /// Takes the next entry as it is stored.
     pub fn add(&mut self, n: u64, entry: &str, hash: &str) {
-        let fits = serde_json::from_str::<Entry>(entry)
+        let fits = crate::json::read::<Entry>(entry)
             .is_ok_and(|read| (read.n, read.object, read.prev) == (n, self.object.clone(), self.head.clone()));
         if self.broken.is_none() && !(n == self.n + 1 && fits && hash_of(entry) == hash) {
             self.broken = Some(format!("the audit chain is broken at entry {n}"));

@@ -11,11 +11,15 @@ import { pathToFileURL } from "node:url";
 import { cargoTools, edgeBuildDir, edgeDir, root, stampsDir, toolBinary, toolDir, wasmTarget } from "./paths.mjs";
 import { Stop, fail, onSignals, run, step, style, withLock } from "./steps.mjs";
 
+// What is small is not what compresses well: a function merged into its only caller, or an expression kept in a local,
+// no longer looks like the others of its kind. The two passes cost more of the download than they save of the file.
+const smallest = ["-Oz", "--one-caller-inline-max-function-size=0", "--skip-pass=local-cse"];
+
 /** The two builds of the edge: `dev` adds the calls that exist only on a developer's machine. */
 export const edgeKinds = {
-  release: { features: [], optimise: ["-Oz"] },
+  release: { features: [], optimise: smallest },
   // Names are kept, so that a stack trace from a local run can be read.
-  dev: { features: ["dev"], optimise: ["-Oz", "-g"] },
+  dev: { features: ["dev"], optimise: [...smallest, "-g"] },
 };
 
 // Only what the Workers runtime supports: a newer encoding would be accepted here and refused there.

@@ -211,5 +211,6 @@ impl Inbound<'_> {
 
 /// The parsed command in one canonical spelling: keys sorted, white space gone.
 pub(crate) fn canonical(body: &[u8]) -> Vec<u8> {
-    serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_vec(&value)).unwrap_or_default()
+    let value = core::str::from_utf8(body).ok().and_then(|text| counterfoil_core::json::read::<Value>(text).ok());
+    value.and_then(|value| serde_json::to_vec(&value).ok()).unwrap_or_default()
 }

@@ -48,7 +48,7 @@ pub(crate) const SCHEMA: [&str; 2] = [
 /// Adds to the chain of `object`, and to the outbox. Run inside the transaction of what is told.
 pub(crate) fn append(
     storage: &SyncStorage,
-    object: &str,
+    (object, tester): (&str, bool),
     draft: &Draft,
     record: Option<Record>,
     events: Vec<Outgoing>,
@@ -73,10 +73,10 @@ pub(crate) fn append(
         put(
             storage,
             &begun,
-            &ReportRow { n, entry: None, hash: String::new(), record, events: vec![], settled: None },
+            &ReportRow { n, entry: None, hash: String::new(), tester, record, events: vec![], settled: None },
         )?;
     }
-    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, record, events, settled })?;
+    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, tester, record, events, settled })?;
     if run(storage, "SELECT 1 FROM due WHERE id = ? AND parked = 0", &[REPORT_ITEM.into()])? {
         return Ok(());
     }
@@ -220,5 +220,14 @@ pub(crate) fn verify(storage: &SyncStorage, object: &str, report: &mut Report) -
 
 /// Lets the alarm report at once what waits: for objects that change seldom and report in no task of their own.
 pub(crate) fn hurry(storage: &SyncStorage) -> Result<(), Fault> {
-    if run(storage, "SELECT 1 FROM outbox LIMIT 1", &[])? { due::plan(storage, REPORT_ITEM, now()) } else { Ok(()) }
+    if !run(storage, "SELECT 1 FROM outbox LIMIT 1", &[])? {
+        return Ok(());
+    }
+    // One that has failed keeps its pause: a Recorder out of reach is not asked again by every call.
+    let waits = "SELECT 1 FROM due WHERE id = ? AND at > ?";
+    if run(storage, waits, &[REPORT_ITEM.into(), now().plus_ms(REPORT_AFTER_MS).0.into()])? {
+        Ok(())
+    } else {
+        due::plan(storage, REPORT_ITEM, now())
+    }
 }

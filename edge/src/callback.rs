@@ -38,6 +38,7 @@ pub(crate) async fn take(
         return stop(&ProtocolError::NotFound, instance);
     };
     let signed = signed(request)?;
+    let webhook_id = signed.id.clone();
     let op = EndpointOp::VerifyCallback { endpoint_id, target: id.to_owned(), signed, body: body.clone() };
     let checked = objects.merchant(merchant.as_str(), &MerchantOp::Endpoint(op)).await?;
     let CallbackCheck { refused } = read_json(checked).await?;
@@ -49,7 +50,7 @@ pub(crate) async fn take(
         Ok(outcome) => outcome,
         Err(invalid) => return stop_invalid(invalid, instance),
     };
-    Ok(objects.member(&merchant, &rid.mref(), &ask(MemberOp::Callback { at, outcome })).await?)
+    Ok(objects.member(&merchant, &rid.mref(), &ask(MemberOp::Callback { at, webhook_id, outcome })).await?)
 }
 
 /// The three headers; empty where one is missing.

@@ -5,6 +5,7 @@ use crate::platform::Fault;
 use crate::recorder_calls::RecorderOp;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::json;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
 use counterfoil_core::reward::life::PlayerMove;
@@ -17,6 +18,7 @@ use counterfoil_core::wire::{
     BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewRewardDefinition, Preview, ProfileBody,
     Resolution, RewardDefinition, RewardSource,
 };
+use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
@@ -79,6 +81,7 @@ pub(crate) enum MemberOp {
     /// The fulfiller's late answer, its signature verified.
     Callback {
         at: Place,
+        webhook_id: String,
         outcome: Outcome,
     },
     /// Which endpoint a reward's callback must be signed by.
@@ -427,14 +430,8 @@ pub(crate) struct Objects<'a>(pub(crate) &'a Env);
 
 impl Objects<'_> {
     /// A Member.
-    pub(crate) async fn member(
-        &self,
-        merchant: &MerchantId,
-        mref: &Mref,
-        call: &MemberCall,
-    ) -> Result<Response, Fault> {
-        let request = request("MEMBER", &format!("{}/{}", merchant.as_str(), mref.to_hex()), call)?;
-        self.send(request).await
+    pub(crate) fn member(&self, merchant: &MerchantId, mref: &Mref, call: &MemberCall) -> Asking<'_, Response> {
+        self.send(message("MEMBER", &format!("{}/{}", merchant.as_str(), mref.to_hex()), call))
     }
 
     /// A Member, with a WebSocket upgrade.
@@ -468,13 +465,13 @@ impl Objects<'_> {
     }
 
     /// A Campaign, by its object's name.
-    pub(crate) async fn campaign(&self, name: &str, op: &CampaignOp) -> Result<Response, Fault> {
-        self.send(request("CAMPAIGN", name, op)?).await
+    pub(crate) fn campaign(&self, name: &str, op: &CampaignOp) -> Asking<'_, Response> {
+        self.send(message("CAMPAIGN", name, op))
     }
 
     /// A Merchant.
-    pub(crate) async fn merchant(&self, name: &str, op: &MerchantOp) -> Result<Response, Fault> {
-        self.send(request("MERCHANT", name, op)?).await
+    pub(crate) fn merchant(&self, name: &str, op: &MerchantOp) -> Asking<'_, Response> {
+        self.send(message("MERCHANT", name, op))
     }
 
     /// A Recorder, by its object's name.
@@ -488,8 +485,7 @@ impl Objects<'_> {
         let (name_text, source) = (serde_json::to_string(name)?, serde_json::to_string(source)?);
         let op = format!("{{\"report\":{{\"source\":{source},\"rows\":[{rows}]}}}}");
         let body = format!("{{\"v\":{MESSAGE_VERSION},\"name\":{name_text},\"op\":{op}}}");
-        let message = ("RECORDER", name.to_owned(), post(&body)?);
-        read_json::<serde_json::Value>(self.send(message).await?).await.map(drop)
+        self.send_for_text(Ok(Message { binding: "RECORDER", name: name.to_owned(), body })).await.map(drop)
     }
 
     /// A Member's own name is `merchant/mref`: asked by a shard's alarm.
@@ -504,13 +500,35 @@ impl Objects<'_> {
         name: &str,
         op: &impl Serialize,
     ) -> Result<T, Fault> {
-        read_json(self.send(request(binding, name, op)?).await?).await
+        Ok(json::read(&self.send_for_text(message(binding, name, op)).await?)?)
     }
 
-    async fn send(&self, (binding, name, request): (&'static str, String, Request)) -> Result<Response, Fault> {
-        let object = self.0.durable_object(binding)?.get_by_name(&name)?;
-        object.fetch_with_request(request).await.map_err(|error| Fault::unreachable(&error))
+    /// One future for all calls, boxed: within that of every caller, it would be compiled once for each.
+    #[inline(never)]
+    fn send(&self, message: Result<Message, Fault>) -> Asking<'_, Response> {
+        Box::pin(async move {
+            let Message { binding, name, body } = message?;
+            let object = self.0.durable_object(binding)?.get_by_name(&name)?;
+            object.fetch_with_request(post(&body)?).await.map_err(|error| Fault::unreachable(&error))
+        })
     }
+
+    #[inline(never)]
+    fn send_for_text(&self, message: Result<Message, Fault>) -> Asking<'_, String> {
+        let asking = self.send(message);
+        Box::pin(async move { read_text(asking.await?).await })
+    }
+}
+
+/// A call under way.
+pub(crate) type Asking<'a, T> = LocalBoxFuture<'a, Result<T, Fault>>;
+
+/// A call as it is sent.
+struct Message {
+    binding: &'static str,
+    /// The object's.
+    name: String,
+    body: String,
 }
 
 /// Object name of a campaign.
@@ -518,9 +536,9 @@ pub(crate) fn campaign_name(merchant: &str, campaign: u16) -> String {
     format!("{merchant}/{campaign}")
 }
 
-fn request<T: Serialize>(binding: &'static str, name: &str, op: &T) -> Result<(&'static str, String, Request), Fault> {
+fn message<T: Serialize>(binding: &'static str, name: &str, op: &T) -> Result<Message, Fault> {
     let body = serde_json::to_string(&Call { v: MESSAGE_VERSION, name: name.to_owned(), op })?;
-    Ok((binding, name.to_owned(), post(&body)?))
+    Ok(Message { binding, name: name.to_owned(), body })
 }
 
 fn post(body: &str) -> Result<Request, Fault> {
@@ -530,26 +548,36 @@ fn post(body: &str) -> Result<Request, Fault> {
 }
 
 /// A 200's JSON; anything else is a fault.
-pub(crate) async fn read_json<T: DeserializeOwned>(mut response: Response) -> Result<T, Fault> {
-    let status = response.status_code();
-    let text = response.text().await?;
-    if status != 200 {
-        return Err(Fault::new(format!("an object answered {status}: {text}")));
-    }
-    Ok(serde_json::from_str(&text)?)
+pub(crate) async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, Fault> {
+    Ok(json::read(&read_text(response).await?)?)
+}
+
+#[inline(never)]
+fn read_text(mut response: Response) -> Asking<'static, String> {
+    Box::pin(async move {
+        let status = response.status_code();
+        let text = response.text().await?;
+        if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
+    })
 }
 
 /// Reads the message of a request.
 pub(crate) async fn read_call<T: DeserializeOwned>(request: &mut Request) -> Result<Call<T>, Fault> {
-    let text = match request.headers().get(CALL_HEADER)? {
-        Some(text) => text,
-        None => request.text().await?,
-    };
-    let call: Call<T> = serde_json::from_str(&text)?;
+    let call: Call<T> = json::read(&call_text(request).await?)?;
     if call.v != MESSAGE_VERSION {
         return Err(Fault::new(format!("message version {} is not spoken here", call.v)));
     }
     Ok(call)
+}
+
+#[inline(never)]
+fn call_text(request: &mut Request) -> Asking<'_, String> {
+    Box::pin(async move {
+        match request.headers().get(CALL_HEADER)? {
+            Some(text) => Ok(text),
+            None => Ok(request.text().await?),
+        }
+    })
 }
 
 /// JSON with everything beyond ASCII escaped.

@@ -196,7 +196,7 @@ impl Campaign {
         let (chain, _) = self.chain()?;
         let subject = draft.subject.clone().or_else(|| chain.strip_prefix("campaign/").map(str::to_owned));
         let draft = Draft { subject, ..draft.clone() };
-        audit_log::append(&self.storage, &chain, &draft, None, vec![], None, now())
+        audit_log::append(&self.storage, (&chain, false), &draft, None, vec![], None, now())
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -209,7 +209,7 @@ impl Campaign {
     }
 
     pub(crate) fn stored(&self) -> Result<Option<Stored>, Fault> {
-        Ok(self.meta("campaign")?.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(self.meta("campaign")?.map(|text| counterfoil_core::json::read(&text)).transpose()?)
     }
 
     /// Writes a change together with the plan to push it: a crash before the push must not lose it.

@@ -52,7 +52,7 @@ impl Campaign {
             replayed,
         };
         match once::seen(&self.storage, once, now())? {
-            Seen::Same(answer) => return Ok(Ok(reserved(serde_json::from_str(&answer)?, &stored, true))),
+            Seen::Same(answer) => return Ok(Ok(reserved(counterfoil_core::json::read(&answer)?, &stored, true))),
             Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
             Seen::New => {}
         }

@@ -13,12 +13,15 @@ use counterfoil_core::time::Instant;
 const ITEMS_MAX: u32 = 50;
 /// The alarm's own safety net.
 const REARM_MS: i64 = 30_000;
+/// How long a parked item rests.
+const PARKED_MS: i64 = 3_600_000;
 /// Failures to run at all before an item is parked.
 const CRASHES_MAX: u32 = 5;
 
 /// Part of every object's schema that has an alarm.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS due (
-    id TEXT PRIMARY KEY, at INTEGER NOT NULL, crashes INTEGER NOT NULL DEFAULT 0, parked INTEGER NOT NULL DEFAULT 0
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, crashes INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,
+    parked INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID";
 
 /// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
@@ -26,7 +29,8 @@ pub(crate) fn plan(storage: &SyncStorage, id: &str, at: Instant) -> Result<(), F
     let earlier = next(storage)?;
     run(
         storage,
-        "INSERT INTO due (id, at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at, crashes = 0, parked = 0",
+        "INSERT INTO due (id, at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE
+         SET at = excluded.at, crashes = 0, failures = 0, parked = 0",
         &[id.into(), at.0.into()],
     )?;
     if earlier.is_none_or(|earlier| at < earlier) { storage.arm(at) } else { Ok(()) }
@@ -39,7 +43,7 @@ pub(crate) fn done(storage: &SyncStorage, id: &str) -> Result<(), Fault> {
 
 /// When the next item is due.
 pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
-    let row = first(storage, "SELECT min(at) FROM due WHERE parked = 0", &[])?;
+    let row = first(storage, "SELECT min(at) FROM due", &[])?;
     Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
 }
 
@@ -49,7 +53,7 @@ pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
 pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
     storage.transaction(|| {
         let now = now();
-        let suspect = "SELECT id, at FROM due WHERE parked = 0 AND at <= ? AND crashes > 0 ORDER BY at LIMIT 1";
+        let suspect = "SELECT id, at FROM due WHERE at <= ? AND crashes > 0 ORDER BY at LIMIT 1";
         let suspect = first(storage, suspect, &[now.0.into()])?;
         // One that has waited long enough for its turn goes first.
         let waited = suspect.as_ref().is_some_and(|row| row.integer(1) + REARM_MS <= now.0);
@@ -58,7 +62,7 @@ pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
             rows = query(
                 storage,
                 "UPDATE due SET crashes = 1 WHERE id IN (
-                    SELECT id FROM due WHERE parked = 0 AND at <= ?1 AND crashes = 0 ORDER BY at LIMIT ?2)
+                    SELECT id FROM due WHERE at <= ?1 AND crashes = 0 ORDER BY at LIMIT ?2)
                  RETURNING id, parked",
                 &[now.0.into(), ITEMS_MAX.into()],
             )?;
@@ -66,8 +70,11 @@ pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
         if let Some(suspect) = suspect.filter(|_| rows.is_empty()) {
             rows = query(
                 storage,
-                "UPDATE due SET crashes = crashes + 1, parked = (crashes + 1 > ?2) WHERE id = ?1 RETURNING id, parked",
-                &[(&suspect.text(0)?).into(), CRASHES_MAX.into()],
+                // One that keeps crashing is parked: told, and tried alone every hour, for what was wrong may be mended.
+                "UPDATE due SET crashes = crashes + 1, parked = (crashes >= ?2),
+                    at = CASE WHEN crashes >= ?2 THEN ?3 ELSE at END
+                 WHERE id = ?1 RETURNING id, (crashes = ?2 + 1)",
+                &[(&suspect.text(0)?).into(), CRASHES_MAX.into(), now.plus_ms(PARKED_MS).0.into()],
             )?;
         }
         // With nothing due it would wake this object every thirty seconds for ever.
@@ -87,16 +94,16 @@ pub(crate) fn take(storage: &SyncStorage) -> Result<Vec<String>, Fault> {
     })
 }
 
-/// An item that failed stays planned, with a growing pause, and is parked when it fails for good; the others are not
-/// its business.
+/// An item that failed, but did not crash, stays planned with a growing pause; the others are not its business.
 pub(crate) fn survive(storage: &SyncStorage, item: &str, done: Result<(), Fault>) {
     let Err(fault) = done else { return };
     Fault::new(format!("{item}: {}", fault.message)).log("alarm_item_failed");
     let again = || {
-        // Planned again by itself, it has no count any more.
-        let crashes = first(storage, "SELECT crashes FROM due WHERE id = ?", &[item.into()])?;
-        let pause = backoff_ms(crashes.map_or(0, |row| row.number(0)), random_u32());
-        let statement = "UPDATE due SET at = ? WHERE id = ? AND crashes > 0";
+        let failures = first(storage, "SELECT failures FROM due WHERE id = ?", &[item.into()])?;
+        let pause = backoff_ms(failures.map_or(0, |row| row.number(0)), random_u32());
+        // Planned again by itself, it has no count of crashes any more.
+        let statement = "UPDATE due SET at = ?, crashes = 0, failures = failures + 1, parked = 0
+            WHERE id = ? AND crashes > 0";
         run(storage, statement, &[now().plus_ms(pause).0.into(), item.into()]).map(drop)
     };
     if let Err(fault) = again() {

@@ -41,8 +41,8 @@ async fn months(inbound: &Inbound<'_>, objects: &Objects<'_>) -> Result<Vec<Stri
     let Months { mut months } = read_json(asked).await?;
     let present = month_of(now());
     if !months.contains(&present) {
-        months.push(present);
-        months.sort_unstable_by(|a, b| b.cmp(a));
+        let place = months.partition_point(|month| *month > present);
+        months.insert(place, present);
     }
     Ok(months)
 }
@@ -257,7 +257,8 @@ fn total(months: Vec<MonthFigures>, now: Instant) -> Stats {
                 match figures.campaigns.last_mut().filter(|last| last.campaign == campaign) {
                     Some(last) => add(&mut last.redemptions),
                     None => {
-                        let redemptions = Counts::from([(key.clone(), count)]);
+                        let mut redemptions = Counts::new();
+                        add(&mut redemptions);
                         figures.campaigns.push(CampaignFigures { campaign, redemptions });
                     }
                 }

@@ -156,7 +156,7 @@ impl Member {
             MemberOp::Give(give) => inner.give(give, &instance)?,
             MemberOp::Operate(call) => inner.operate(call, &instance)?,
             MemberOp::PutProfile { profile, actor } => inner.put_profile(profile, &actor)?,
-            MemberOp::Callback { at, outcome } => inner.callback(at, &outcome, &instance)?,
+            MemberOp::Callback { at, webhook_id, outcome } => inner.callback(at, (&webhook_id, &outcome), &instance)?,
             MemberOp::EndpointOf { at } => inner.endpoint_of(at)?,
             MemberOp::Hurry { endpoint_id } => inner.hurry(&endpoint_id)?,
             MemberOp::Identity => {
@@ -244,7 +244,7 @@ impl Inner {
                 // Which fields, not what they say: entries are never erased.
                 let mut draft = Draft::new(actor, "member.changed").subject(who.pid.clone());
                 draft.data = Some(serde_json::json!({ "fields": changed }));
-                audit_log::append(&self.storage, &who.object, &draft, None, vec![], None, now())
+                audit_log::append(&self.storage, (&who.object, who.tester), &draft, None, vec![], None, now())
             })?;
             self.load_who()?;
             self.start_report();

@@ -13,11 +13,39 @@ use counterfoil_core::reward::life::{Wake, wake};
 use counterfoil_core::reward::{RewardRecord, delivery};
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::RewardState;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
+use worker::Delay;
 
 /// A due reward that has nothing to do yet is looked at again after this.
 const LOOK_AGAIN_MS: i64 = 5_000;
+
+/// Longest wait for the Merchant.
+const MERCHANT_WAIT: Duration = Duration::from_secs(8);
+/// Tries that one commit starts by itself.
+const TRIES_AT_ONCE: usize = 6;
+
+/// A try that is under way in this instance; over when it is dropped, however that comes.
+struct Trying {
+    inner: Rc<Inner>,
+    key: (Rid, u8),
+}
+
+impl Trying {
+    /// `None` where one is under way already.
+    fn begin(inner: &Rc<Inner>, at: Place) -> Option<Self> {
+        let key = (at.rid, at.index);
+        inner.trying.borrow_mut().insert(key).then(|| Self { inner: Rc::clone(inner), key })
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        self.inner.trying.borrow_mut().remove(&self.key);
+    }
+}
 
 /// What a try found out about its endpoint.
 enum Found {
@@ -30,7 +58,8 @@ impl Inner {
     /// Starts the tries that a commit has made due, in tasks of their own: nobody waits for the alarm.
     pub(crate) fn start_tries(self: &Rc<Self>, rid: &Rid) {
         let due: Vec<Place> = match self.store().held(rid) {
-            Ok(held) => held.iter().filter(|record| is_due(record)).map(place).collect(),
+            // No more than the alarm would start: it takes up the rest.
+            Ok(held) => held.iter().filter(|record| is_due(record)).take(TRIES_AT_ONCE).map(place).collect(),
             // The alarm finds them.
             Err(_) => return,
         };
@@ -79,15 +108,11 @@ impl Inner {
 
     /// One try: counted in a commit, sent, and its end committed. A crash anywhere leaves a due-item behind.
     async fn attempt(self: &Rc<Self>, at: Place) -> Result<(), Fault> {
-        if !self.trying.borrow_mut().insert((at.rid, at.index)) {
-            return Ok(());
-        }
-        let done = self.attempt_once(at).await;
-        self.trying.borrow_mut().remove(&(at.rid, at.index));
-        done
-    }
-
-    async fn attempt_once(self: &Rc<Self>, at: Place) -> Result<(), Fault> {
+        let Some(trying) = Trying::begin(self, at) else {
+            // The one under way may be lost: whoever finds it still due looks again.
+            let again = now().plus_ms(LOOK_AGAIN_MS);
+            return due::plan(&self.storage, &reward_item(&at.rid, at.index), again);
+        };
         let index = usize::from(at.index);
         let begun = self.change(&at.rid, |view, names, now| {
             let changes = delivery::begin(view, index, names, now);
@@ -103,8 +128,10 @@ impl Inner {
                 return Ok(());
             }
             Found::Unreachable => {
-                let outcome = Outcome::not_sent("the endpoint could not be looked up");
-                return self.end(at, attempt, &outcome);
+                self.change(&at.rid, |view, names, now| {
+                    (delivery::unsent(view, index, random_u32(), names, now).changes, ())
+                })?;
+                return Ok(());
             }
         };
         let body = delivery::fulfil_body(&record.reward, &self.who()?.member_id, now());
@@ -118,6 +145,7 @@ impl Inner {
             return self.end(at, attempt, &outcome);
         }
         self.end(at, attempt, &outcome)?;
+        drop(trying);
         let kind = match outcome {
             // An answer is an answer: the endpoint works, whatever it said of the reward.
             Outcome::Granted { .. } | Outcome::Failed { .. } | Outcome::Later => TryOutcome::Ok,
@@ -138,14 +166,17 @@ impl Inner {
         let Some(endpoint_id) = record.mechanic.endpoint() else { return Ok(Found::Disabled) };
         let merchant = self.merchant()?;
         let waiter = Waiter::Member(record.rid.mref());
-        match Objects(&self.env).endpoint_for(merchant.as_str(), endpoint_id, Some(waiter)).await {
-            Ok(Some(endpoint)) if !endpoint.disabled => Ok(Found::Endpoint(Box::new(endpoint))),
+        let objects = Objects(&self.env);
+        let asking = pin!(objects.endpoint_for(merchant.as_str(), endpoint_id, Some(waiter)));
+        match select(asking, pin!(Delay::from(MERCHANT_WAIT))).await {
+            Either::Left((Ok(Some(endpoint)), _)) if !endpoint.disabled => Ok(Found::Endpoint(Box::new(endpoint))),
             // One that does not exist any more is as good as disabled: an operator decides.
-            Ok(_) => Ok(Found::Disabled),
-            Err(fault) => {
+            Either::Left((Ok(_), _)) => Ok(Found::Disabled),
+            Either::Left((Err(fault), _)) => {
                 fault.log("endpoint_lookup_failed");
                 Ok(Found::Unreachable)
             }
+            Either::Right(_) => Ok(Found::Unreachable),
         }
     }
 
@@ -169,7 +200,10 @@ impl Inner {
         }
         let held = self.store().held(&at.rid)?;
         let record = held.get(usize::from(at.index));
-        let failed = record.is_some_and(|record| record.state() == RewardState::Failed);
+        let failed = record.is_some_and(|record| {
+            let goes_on = record.reward.next_attempt_at.is_some() || record.delivery.parked;
+            record.state() == RewardState::Failed && goes_on
+        });
         let waits = failed || outcome == TryOutcome::Gone;
         let result = TryResult {
             endpoint_id: endpoint.endpoint_id.clone(),
@@ -184,7 +218,11 @@ impl Inner {
             error,
         };
         let merchant = self.merchant()?;
-        Objects(&self.env).endpoint_result(merchant.as_str(), result).await
+        let objects = Objects(&self.env);
+        match select(pin!(objects.endpoint_result(merchant.as_str(), result)), pin!(Delay::from(MERCHANT_WAIT))).await {
+            Either::Left((told, _)) => told,
+            Either::Right(_) => Err(Fault::new("the merchant did not answer in time")),
+        }
     }
 
     /// Tells a fulfiller that a reward it was asked for is not to be given.

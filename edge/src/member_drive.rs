@@ -249,11 +249,12 @@ impl Inner {
     async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Settlement) {
         let mut intent = intent.clone();
         let _turn = self.take_turn(intent.campaign).await;
-        match self.store().campaign_uses(intent.campaign) {
-            Ok(uses) => intent.facts.member_uses = uses,
-            Err(fault) => return (Ended::Failed(fault), Settlement::None),
-        }
         for _ in 0..LATE_MAX {
+            // Read anew each time: what a participant asked about meanwhile may have been decided.
+            match self.store().campaign_uses(intent.campaign) {
+                Ok(uses) => intent.facts.member_uses = uses,
+                Err(fault) => return (Ended::Failed(fault), Settlement::None),
+            }
             intent.deadline = now().plus_ms(INTENT_DEADLINE_MS);
             let op = ShardOp::Prepare { intent: intent.clone() };
             let answer: PrepareReply = match self.ask_shard(intent.campaign, &op).await {
@@ -344,6 +345,10 @@ impl Inner {
     /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.
     fn fail(self: &Rc<Self>, intent: &Intent, fault: &Fault, shown: &str) -> Ended {
         fault.log("prepare_failed");
+        // Somebody else has ended it meanwhile: an operator, or a participant that asked.
+        if matches!(self.store().known(&intent.rid), Ok(Known::Decided(_))) {
+            return Ended::Recorded;
+        }
         let tries = self.store().opened(&intent.rid).ok().flatten().map_or(0, |open| open.tries) + 1;
         match self.keep(intent, tries, Some(shown)) {
             Ok(()) => Ended::Kept,

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::audit_log;
 use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
 use crate::due;
-use crate::member::{Inner, Who};
+use crate::member::Inner;
 use crate::member_drive::open_item;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random_u32};
@@ -116,7 +116,8 @@ impl Inner {
             None => Answer::error(&ProtocolError::NotFound, instance),
             Some(Some(refused)) => {
                 if by == By::Administrator {
-                    self.audit_refusal(&who, actor.unwrap_or_default(), &format!("{wanted:?}"), reason, &refused)?;
+                    let command = (self.public_id(&at.rid, Some(at.index))?, wanted.name());
+                    self.audit_refusal(command, actor.unwrap_or_default(), reason, &refused)?;
                 }
                 refusal(&refused, instance)
             }
@@ -183,11 +184,12 @@ impl Inner {
         };
         if !replayed {
             let done = self.carry_out(&command, &actor, reason.as_deref())?;
-            let who = self.who()?;
             match done {
                 Done::Made => once::keep(&self.storage, once.as_ref(), "made", now())?,
                 Done::Refused(refused) => {
-                    self.audit_refusal(&who, &actor, command.name(), reason.as_deref(), &refused)?;
+                    let (rid, index) = command.place();
+                    let about = (self.public_id(rid, index)?, command.name());
+                    self.audit_refusal(about, &actor, reason.as_deref(), &refused)?;
                     return refusal(&refused, instance);
                 }
                 Done::Invalid(invalid) => return Answer::invalid(invalid, instance),
@@ -263,12 +265,19 @@ impl Inner {
         rid: &Rid,
         (actor, reason): (&Actor, &str),
     ) -> Result<Done, Fault> {
+        let tester = self.who()?.tester;
         match command {
             Command::Retry { .. } => {
                 self.drive_again(rid)?;
+                let mut draft =
+                    Draft::new(actor.audited.clone(), "redemption.retried").subject(self.public_id(rid, None)?);
+                draft.reason = (!reason.is_empty()).then(|| reason.to_owned());
+                self.audit(&draft)?;
                 Ok(Done::Made)
             }
-            Command::Resolve { resolution: Resolution::Cancelled, .. } => {
+            Command::Resolve { resolution: Resolution::Cancelled, .. } | Command::Reset { .. }
+                if tester || !matches!(command, Command::Reset { .. }) =>
+            {
                 let Some(open) = self.store().opened(rid)? else { return Ok(Done::Missing) };
                 let config = self.config()?;
                 let merchant = self.merchant()?;
@@ -293,8 +302,9 @@ impl Inner {
             | Command::RetryReward { .. }
             | Command::DeleteReward { .. }
             | Command::PatchFulfilment { .. } => {
-                let status = RedemptionStatus::RedeemFailed;
-                Ok(Done::Refused(Refused::illegal_status(status, recovery::operator_moves(status, false))))
+                let stored = self.store().redemption(rid)?;
+                let status = stored.map_or(RedemptionStatus::Redeeming, |redemption| redemption.status);
+                Ok(Done::Refused(Refused::illegal_status(status, recovery::operator_moves(status, tester))))
             }
         }
     }
@@ -326,10 +336,15 @@ impl Inner {
     }
 
     /// The fulfiller's late answer.
-    pub(crate) fn callback(self: &Rc<Self>, at: Place, outcome: &Outcome, instance: &str) -> Result<Answer, Fault> {
+    pub(crate) fn callback(
+        self: &Rc<Self>,
+        at: Place,
+        (webhook_id, outcome): (&str, &Outcome),
+        instance: &str,
+    ) -> Result<Answer, Fault> {
         let index = usize::from(at.index);
         let refused = self.change(&at.rid, |view, names, now| {
-            let verdict = delivery::callback(view, index, outcome, random_u32(), names, now);
+            let verdict = delivery::callback(view, index, (webhook_id, outcome), random_u32(), names, now);
             (verdict.changes, verdict.refused)
         })?;
         match (refused, self.held_reward(at)?) {
@@ -360,13 +375,12 @@ impl Inner {
 
     fn audit_refusal(
         self: &Rc<Self>,
-        who: &Who,
+        (subject, command): (String, &str),
         actor: &str,
-        command: &str,
         reason: Option<&str>,
         refused: &Refused,
     ) -> Result<(), Fault> {
-        let mut draft = Draft::new(actor, "attempt.refused");
+        let mut draft = Draft::new(actor, "attempt.refused").subject(subject);
         draft.reason = reason.map(str::to_owned);
         let why = match refused {
             Refused::IllegalMove { state, .. } => format!("illegal_move from {state}"),
@@ -374,14 +388,38 @@ impl Inner {
             Refused::Overflow => "overflow".to_owned(),
         };
         draft.data = Some(serde_json::json!({ "command": command.to_lowercase(), "refused": why }));
-        self.storage
-            .transaction(|| audit_log::append(&self.storage, &who.object, &draft, None, vec![], None, now()))?;
+        self.audit(&draft)
+    }
+
+    /// An audit entry of its own, in a commit of its own.
+    fn audit(self: &Rc<Self>, draft: &Draft) -> Result<(), Fault> {
+        let who = self.who()?;
+        let chain = (who.object.as_str(), who.tester);
+        self.storage.transaction(|| audit_log::append(&self.storage, chain, draft, None, vec![], None, now()))?;
         self.start_report();
         Ok(())
+    }
+
+    /// Public id of a redemption, or of one of its rewards.
+    fn public_id(&self, rid: &Rid, index: Option<u8>) -> Result<String, Fault> {
+        let config = self.config()?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        Ok(index.map_or_else(|| names.redemption(rid), |index| names.reward(rid, index)))
     }
 }
 
 impl Command {
+    /// What it is about.
+    const fn place(&self) -> (&Rid, Option<u8>) {
+        match self {
+            Self::Retry { rid } | Self::Resolve { rid, .. } | Self::Reset { rid } => (rid, None),
+            Self::RetryReward { at } | Self::DeleteReward { at } | Self::PatchFulfilment { at, .. } => {
+                (&at.rid, Some(at.index))
+            }
+        }
+    }
+
     const fn name(&self) -> &'static str {
         match self {
             Self::Retry { .. } => "retry",

@@ -102,7 +102,7 @@ impl MemberStore<'_> {
     }
 
     pub(crate) fn attributes(&self) -> Result<Attributes, Fault> {
-        Ok(self.meta("attributes")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+        Ok(self.meta("attributes")?.map(|text| counterfoil_core::json::read(&text)).transpose()?.unwrap_or_default())
     }
 
     /// A member's own token refreshes what it names and leaves the rest.
@@ -122,7 +122,7 @@ impl MemberStore<'_> {
 
     /// What administrators set, beside the attributes.
     pub(crate) fn profile(&self) -> Result<ProfileBody, Fault> {
-        Ok(self.meta("profile")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+        Ok(self.meta("profile")?.map(|text| counterfoil_core::json::read(&text)).transpose()?.unwrap_or_default())
     }
 
     pub(crate) fn set_profile(&self, profile: &ProfileBody) -> Result<(), Fault> {
@@ -269,7 +269,7 @@ impl MemberStore<'_> {
             let draft = Draft::new("system", format!("redemption.{}", redemption.status.name()))
                 .subject(redemption.redemption_id.clone());
             let record = Record { redemption: redemption.clone(), pid: told.pid.to_owned(), tester: told.tester };
-            audit_log::append(self.0, told.object, &draft, Some(record), vec![], None, at)?;
+            audit_log::append(self.0, (told.object, told.tester), &draft, Some(record), vec![], None, at)?;
         }
         let event = serde_json::to_value(redemption)?;
         self.add_events(&[("redemption.updated", event)], at)

@@ -104,8 +104,10 @@ impl Inner {
                 break;
             }
         }
-        let unaudited = "SELECT count(*) FROM redemptions r WHERE decided = 1 AND NOT EXISTS (
-            SELECT 1 FROM audit WHERE json_extract(entry, '$.data.redemption') = json_extract(r.doc, '$.redemption_id'))";
+        let unaudited = "SELECT count(*) FROM redemptions WHERE decided = 1
+            AND json_extract(doc, '$.redemption_id') NOT IN (
+                SELECT json_extract(entry, '$.data.redemption') FROM audit
+                WHERE json_extract(entry, '$.data.redemption') IS NOT NULL)";
         let unaudited = self.count(unaudited)?;
         report.must(unaudited == 0, "I12", || format!("{unaudited} decisions have no audit entry"));
         let statement = "SELECT campaign, uses, (SELECT count(*) FROM redemptions r

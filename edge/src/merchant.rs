@@ -205,7 +205,7 @@ impl Merchant {
     }
 
     fn note(&self, draft: &Draft) -> Result<(), Fault> {
-        audit_log::append(&self.storage, CHAIN, draft, None, vec![], None, now())
+        audit_log::append(&self.storage, (CHAIN, false), draft, None, vec![], None, now())
     }
 
     /// Who subscribes to what has changed: an event that is reported from now on must find its endpoint.

@@ -56,6 +56,12 @@ impl From<serde_json::Error> for Fault {
     }
 }
 
+impl From<counterfoil_core::json::Error> for Fault {
+    fn from(error: counterfoil_core::json::Error) -> Self {
+        Self::new(format!("json: {error}"))
+    }
+}
+
 /// The present instant. Inside an event the clock stands still between awaits.
 #[allow(clippy::cast_possible_truncation, reason = "milliseconds of this era fit")]
 pub(crate) fn now() -> Instant {

@@ -12,10 +12,11 @@ use crate::recorder_calls::{RecorderOp, recorder_name};
 use crate::recorder_deliver::{DELIVER_ITEM, Deliverer};
 use crate::recorder_store::RecorderStore;
 use crate::sql::run;
+use counterfoil_core::audit::Seal;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::recorder::{
-    Listed, entry_changes, is_first_of_day, listing_changes, row_step, seal_at,
+    Listed, day_after, entry_changes, is_first_of_day, listing_changes, row_step, seal_at,
 };
 use counterfoil_core::protocol::report::{Outgoing, Report, ReportRow, Settled};
 use futures_util::future::{Either, select};
@@ -28,6 +29,8 @@ use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object
 
 /// Due-item that seals.
 const SEAL_ITEM: &str = "seal";
+/// Due-item that sends a day's last seal out, so that nothing stays without an anchor elsewhere.
+const ANCHOR_ITEM: &str = "anchor";
 /// Due-item that tells the Merchant of this Recorder.
 const BORN_ITEM: &str = "born";
 /// Longest wait for a shard or the Merchant.
@@ -256,6 +259,7 @@ impl Inner {
     async fn take_up(self: &Rc<Self>, item: &str) -> Result<(), Fault> {
         match item {
             SEAL_ITEM => self.storage.transaction(|| self.seal()),
+            ANCHOR_ITEM => self.storage.transaction(|| self.anchor()),
             BORN_ITEM => self.tell_merchant().await,
             DELIVER_ITEM => self.deliver_again(),
             _ => due::done(&self.storage, item),
@@ -265,19 +269,33 @@ impl Inner {
     /// Seals every chain as it stands, where anything was recorded. The first seal of a day goes out, so that there
     /// is an anchor elsewhere.
     fn seal(&self) -> Result<(), Fault> {
-        if let Some((seal, hash, before)) = self.store().seal(&self.name()?, now())?
-            && is_first_of_day(before, seal.at)
-        {
-            let (_, month) = self.merchant_and_month()?;
-            let id = format!("seal_{month}_{}", seal.n);
-            let mut data = serde_json::to_value(&seal)?;
-            if let Some(fields) = data.as_object_mut() {
-                fields.insert("hash".to_owned(), hash.into());
+        if let Some((seal, hash, before)) = self.store().seal(&self.name()?, now())? {
+            if is_first_of_day(before, seal.at) {
+                self.send_out(&seal, hash)?;
+            } else {
+                due::plan(&self.storage, ANCHOR_ITEM, day_after(seal.at))?;
             }
-            let event = Outgoing { id, kind: "audit.seal".to_owned(), at: seal.at, data, mref: None };
-            self.deliverer.tell(&self.storage, &[event])?;
         }
         due::done(&self.storage, SEAL_ITEM)
+    }
+
+    /// The day is over: its last seal goes out too.
+    fn anchor(&self) -> Result<(), Fault> {
+        if let Some((seal, hash)) = self.store().last_seal()? {
+            self.send_out(&seal, hash)?;
+        }
+        due::done(&self.storage, ANCHOR_ITEM)
+    }
+
+    fn send_out(&self, seal: &Seal, hash: String) -> Result<(), Fault> {
+        let (_, month) = self.merchant_and_month()?;
+        let id = format!("seal_{month}_{}", seal.n);
+        let mut data = serde_json::to_value(seal)?;
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert("hash".to_owned(), hash.into());
+        }
+        let event = Outgoing { id, kind: "audit.seal".to_owned(), at: seal.at, data, mref: None };
+        self.deliverer.tell(&self.storage, &[event])
     }
 
     async fn tell_merchant(&self) -> Result<(), Fault> {

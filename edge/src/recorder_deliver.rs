@@ -23,6 +23,7 @@ use counterfoil_core::wire::wants_event;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream;
+use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
@@ -34,7 +35,7 @@ pub(crate) const DELIVER_ITEM: &str = "deliver";
 /// How long it is remembered who subscribes to what.
 const SUBSCRIPTIONS_KEPT_MS: i64 = 5_000;
 /// Most tries of one delivery.
-const TRIES_MAX: u32 = 14;
+const TRIES_MAX: u32 = 10;
 /// Sent at the same time.
 const AT_ONCE: usize = 6;
 /// Deliveries looked at before the list is read again.
@@ -275,8 +276,13 @@ impl Inner {
     }
 
     fn due(&self) -> Result<Vec<Due>, Fault> {
-        let statement = "SELECT n, endpoint_id, doc, attempts, begun_at FROM deliveries
-            WHERE next_at IS NOT NULL AND next_at <= ? ORDER BY next_at LIMIT ?";
+        // An endpoint that is being tried again may be dead, and each try at a dead one takes its whole time-out: two of
+        // a round are its share, so that it cannot keep the others waiting.
+        let statement = "SELECT n, endpoint_id, doc, attempts, begun_at FROM (
+                SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY next_at) AS place,
+                    max(attempts) OVER (PARTITION BY endpoint_id) AS tried
+                FROM deliveries WHERE next_at IS NOT NULL AND next_at <= ?)
+            WHERE tried = 0 OR place <= 2 ORDER BY place, next_at LIMIT ?";
         let rows = query(&self.storage, statement, &[now().0.into(), DUE_MAX.into()])?;
         let mut due = vec![];
         for row in rows {
@@ -344,6 +350,11 @@ impl Inner {
             if let (Some(mref), Some(fields)) = (&due.event.mref, data.as_object_mut())
                 && let Some(member_id) = self.member_id(merchant, mref).await?
             {
+                // So do the moves of a reward, which say no more than that it was the member.
+                let moves = fields.get_mut("moves").and_then(Value::as_array_mut).into_iter().flatten();
+                for actor in moves.filter_map(|step| step.get_mut("actor")).filter(|actor| *actor == "member") {
+                    *actor = format!("member:{member_id}").into();
+                }
                 fields.insert("member_id".to_owned(), member_id.into());
             }
             let Outgoing { kind, at, .. } = &due.event;
@@ -389,7 +400,10 @@ impl Inner {
                 (TryOutcome::Failed, "waiting", Some(now().plus_ms(delay_ms(attempts, None, random_u32()))))
             }
         };
-        self.keep(due, attempts, state, next_at, error.as_deref())?;
+        // Without a next try it waits only once the Merchant knows whom to wake: it is told before that is written.
+        if outcome != TryOutcome::Gone {
+            self.keep(due, attempts, state, next_at, error.as_deref())?;
+        }
         if outcome == TryOutcome::Ok && !endpoint.waiting {
             return Ok(());
         }
@@ -403,13 +417,22 @@ impl Inner {
             attempts,
             next_attempt_at: next_at,
             waits: state == "waiting",
-            error,
+            error: error.clone(),
         };
         let objects = Objects(&self.env);
         let telling = pin!(objects.endpoint_result(merchant, result));
-        if let Either::Left((Err(fault), _)) = select(telling, pin!(Delay::from(OTHERS_WAIT))).await {
-            // It learns of the next try.
-            fault.log("delivery_untold");
+        let heard = match select(telling, pin!(Delay::from(OTHERS_WAIT))).await {
+            Either::Left((Ok(()), _)) => true,
+            Either::Left((Err(fault), _)) => {
+                // It learns of the next try.
+                fault.log("delivery_untold");
+                false
+            }
+            Either::Right(_) => false,
+        };
+        if outcome == TryOutcome::Gone {
+            let next_at = (!heard).then(|| now().plus_ms(delay_ms(attempts, None, random_u32())));
+            self.keep(due, attempts, state, next_at, error.as_deref())?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use counterfoil_core::hex;
 use counterfoil_core::protocol::recorder::{Change, Figure, Listed};
 use counterfoil_core::protocol::report::{Record, ReportRow};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{AuditRow, ListedRedemption, RedemptionStatus};
+use counterfoil_core::wire::{AuditRow, Counts, ListedRedemption, RedemptionStatus};
 use std::fmt::Write;
 
 /// Entries of one page of an export.
@@ -190,6 +190,12 @@ impl RecorderStore<'_> {
         Ok(Some((seal, hash, last.map(|last| Instant(last.integer(2))))))
     }
 
+    /// The last seal, and its hash.
+    pub(crate) fn last_seal(&self) -> Result<Option<(Seal, String)>, Fault> {
+        let row = first(self.0, "SELECT seal, hash FROM seals ORDER BY n DESC LIMIT 1", &[])?;
+        row.map(|row| Ok((row.json(0)?, row.text(1)?))).transpose()
+    }
+
     fn root(&self) -> Result<[u8; 32], Fault> {
         let mut tree = Tree::default();
         let mut after = String::new();
@@ -303,7 +309,10 @@ impl RecorderStore<'_> {
             }
         }
         let rows = query(self.0, "SELECT state, count(*) FROM deliveries GROUP BY state", &[])?;
-        let deliveries = rows.iter().map(|row| Ok((row.text(0)?, row.count(1)))).collect::<Result<_, Fault>>()?;
+        let mut deliveries = Counts::new();
+        for row in rows {
+            deliveries.insert(row.text(0)?, row.count(1));
+        }
         let last = first(self.0, "SELECT recorded_at, recorded_at - at FROM entries ORDER BY id DESC LIMIT 1", &[])?;
         let last = last.map(|row| (Instant(row.integer(0)), row.count(1)));
         Ok(MonthFigures { counted, deliveries, last })

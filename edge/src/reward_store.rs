@@ -230,7 +230,7 @@ impl MemberStore<'_> {
             };
             // Testers are kept apart: what they do is no news for the merchant's systems.
             let events = if told.tester { vec![] } else { changes.outgoing.iter().map(outgoing).collect() };
-            audit_log::append(self.0, told.object, draft, record, events, told.settled, now)?;
+            audit_log::append(self.0, (told.object, told.tester), draft, record, events, told.settled, now)?;
         }
         self.add_events(&changes.events, now)
     }

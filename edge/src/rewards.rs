@@ -246,7 +246,7 @@ pub(crate) async fn recover(
             (Command::Retry { rid }, reason)
         }
     };
-    let once = inbound.once(id, &serde_json::to_vec(&command)?)?;
+    let once = inbound.once(id, &serde_json::to_vec(&(&command, &reason))?)?;
     let actor = inbound.principal.actor();
     let op = MemberOp::Operate(OperateCall { command, actor, reason, once });
     inbound.send_to(objects, &rid.mref(), op).await

@@ -15,6 +15,7 @@ use crate::rewards::{self, MemberPart, Recovery, RewardCommand};
 use counterfoil_core::hex;
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::wire::{CampaignStatus, ProtocolError};
+use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use std::cell::Cell;
 use worker::{Env, Method, Request, Response};
@@ -232,65 +233,73 @@ async fn dispatch(
     if let Route::DevToken = route {
         return crate::dev_token::sign(request, body, config, instance);
     }
-    let objects = Objects(env);
+    let objects = &Objects(env);
     if let Route::Fulfilment(id) = &route {
-        return callback::take(&request, body, &objects, config, instance, id).await;
+        return Box::pin(callback::take(&request, body, objects, config, instance, id)).await;
     }
     let principal = authenticate(&request, config, instance)?;
     let query = query_of(&request);
     let inbound = Inbound { request, config, principal, instance, query, body };
     let post = method == Method::Post;
-    match route {
-        Route::Redemptions if post => redeem::redeem(inbound, &objects, None).await,
-        Route::CodeRedemptions(code) => redeem::redeem(inbound, &objects, Some(code)).await,
-        Route::Redemptions if history::asks_for_all(&inbound.query) => history::redemptions(inbound, &objects).await,
-        Route::Redemptions => redeem::history(inbound, &objects).await,
-        Route::Redemption(id) => redeem::read(inbound, &objects, &id).await,
-        Route::Preview => redeem::preview(inbound, &objects).await,
-        Route::Wallet => redeem::wallet(inbound, &objects).await,
-        Route::Ledger => redeem::ledger(inbound, &objects).await,
-        Route::Events => redeem::events(inbound, &objects).await,
-        Route::RewardDefinitions if post => administer::define(inbound, &objects).await,
-        Route::RewardDefinitions => administer::definitions(inbound, &objects).await,
+    // Boxed: the future of every handler is compiled on its own, instead of all within one.
+    let handling: LocalBoxFuture<'_, Result<Response, Stop>> = match route {
+        Route::Redemptions if post => Box::pin(redeem::redeem(inbound, objects, None)),
+        Route::CodeRedemptions(code) => Box::pin(redeem::redeem(inbound, objects, Some(code))),
+        Route::Redemptions if history::asks_for_all(&inbound.query) => Box::pin(history::redemptions(inbound, objects)),
+        Route::Redemptions => Box::pin(redeem::history(inbound, objects)),
+        Route::Redemption(id) => Box::pin(async move { redeem::read(inbound, objects, &id).await }),
+        Route::Preview => Box::pin(redeem::preview(inbound, objects)),
+        Route::Wallet => Box::pin(redeem::wallet(inbound, objects)),
+        Route::Ledger => Box::pin(redeem::ledger(inbound, objects)),
+        Route::Events => Box::pin(redeem::events(inbound, objects)),
+        Route::RewardDefinitions if post => Box::pin(administer::define(inbound, objects)),
+        Route::RewardDefinitions => Box::pin(administer::definitions(inbound, objects)),
         Route::RewardDefinition(id) if method == Method::Patch => {
-            administer::patch_definition(inbound, &objects, id).await
+            Box::pin(administer::patch_definition(inbound, objects, id))
         }
-        Route::RewardDefinition(id) => administer::definition(inbound, &objects, id).await,
-        Route::Campaigns if post => administer::create_campaign(inbound, &objects).await,
-        Route::Campaigns => administer::campaigns(inbound, &objects).await,
+        Route::RewardDefinition(id) => Box::pin(administer::definition(inbound, objects, id)),
+        Route::Campaigns if post => Box::pin(administer::create_campaign(inbound, objects)),
+        Route::Campaigns => Box::pin(administer::campaigns(inbound, objects)),
         Route::Campaign(campaign) if method == Method::Patch => {
-            administer::patch_campaign(inbound, &objects, campaign).await
+            Box::pin(administer::patch_campaign(inbound, objects, campaign))
         }
-        Route::Campaign(campaign) => administer::campaign(inbound, &objects, campaign).await,
-        Route::CampaignMove(campaign, to) => administer::move_campaign(inbound, &objects, campaign, to).await,
-        Route::Batches(campaign) if post => administer::batch(inbound, &objects, campaign).await,
-        Route::Batches(campaign) => administer::batches(inbound, &objects, campaign).await,
-        Route::Batch(campaign, batch) => administer::read_batch(inbound, &objects, campaign, batch).await,
-        Route::Recovery(id, wanted) => rewards::recover(inbound, &objects, &id, wanted).await,
-        Route::Rewards => rewards::list(inbound, &objects).await,
-        Route::Reward(id) => rewards::read(inbound, &objects, &id).await,
-        Route::RewardMove(id, wanted) => rewards::player_move(inbound, &objects, &id, wanted).await,
-        Route::Member(id, MemberPart::Rewards) if post => rewards::give(inbound, &objects, &id).await,
-        Route::Member(id, part) => rewards::member(inbound, &objects, &id, part).await,
-        Route::MemberReward(id, rid, wanted) => rewards::command(inbound, &objects, (&id, &rid), wanted).await,
-        Route::Webhooks if post => endpoint_admin::create(inbound, &objects).await,
-        Route::Webhooks => endpoint_admin::list(inbound, &objects).await,
-        Route::Webhook(id) if method == Method::Delete => endpoint_admin::delete(inbound, &objects, id).await,
-        Route::Webhook(id) => endpoint_admin::read(inbound, &objects, id).await,
-        Route::WebhookRotate(id) => endpoint_admin::rotate(inbound, &objects, id).await,
-        Route::WebhookTest(id) => endpoint_admin::test(inbound, &objects, id).await,
-        Route::WebhookDeliveries(id) => endpoint_admin::deliveries(inbound, &objects, id).await,
-        Route::WebhookResend(id, delivery) => endpoint_admin::resend(inbound, &objects, id, delivery).await,
+        Route::Campaign(campaign) => Box::pin(administer::campaign(inbound, objects, campaign)),
+        Route::CampaignMove(campaign, to) => Box::pin(administer::move_campaign(inbound, objects, campaign, to)),
+        Route::Batches(campaign) if post => Box::pin(administer::batch(inbound, objects, campaign)),
+        Route::Batches(campaign) => Box::pin(administer::batches(inbound, objects, campaign)),
+        Route::Batch(campaign, batch) => Box::pin(administer::read_batch(inbound, objects, campaign, batch)),
+        Route::Recovery(id, wanted) => Box::pin(async move { rewards::recover(inbound, objects, &id, wanted).await }),
+        Route::Rewards => Box::pin(rewards::list(inbound, objects)),
+        Route::Reward(id) => Box::pin(async move { rewards::read(inbound, objects, &id).await }),
+        Route::RewardMove(id, wanted) => {
+            Box::pin(async move { rewards::player_move(inbound, objects, &id, wanted).await })
+        }
+        Route::Member(id, MemberPart::Rewards) if post => {
+            Box::pin(async move { rewards::give(inbound, objects, &id).await })
+        }
+        Route::Member(id, part) => Box::pin(async move { rewards::member(inbound, objects, &id, part).await }),
+        Route::MemberReward(id, rid, wanted) => {
+            Box::pin(async move { rewards::command(inbound, objects, (&id, &rid), wanted).await })
+        }
+        Route::Webhooks if post => Box::pin(endpoint_admin::create(inbound, objects)),
+        Route::Webhooks => Box::pin(endpoint_admin::list(inbound, objects)),
+        Route::Webhook(id) if method == Method::Delete => Box::pin(endpoint_admin::delete(inbound, objects, id)),
+        Route::Webhook(id) => Box::pin(endpoint_admin::read(inbound, objects, id)),
+        Route::WebhookRotate(id) => Box::pin(endpoint_admin::rotate(inbound, objects, id)),
+        Route::WebhookTest(id) => Box::pin(endpoint_admin::test(inbound, objects, id)),
+        Route::WebhookDeliveries(id) => Box::pin(endpoint_admin::deliveries(inbound, objects, id)),
+        Route::WebhookResend(id, delivery) => Box::pin(endpoint_admin::resend(inbound, objects, id, delivery)),
         // Answered above, without a token.
-        Route::Fulfilment(_) => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
-        Route::Audit => history::audit(inbound, &objects).await,
-        Route::AuditExport => history::export(inbound, &objects).await,
-        Route::Stats => history::stats(inbound, &objects).await,
-        Route::Verify => history::verify(inbound, &objects).await,
-        Route::Health => Ok(health(config)?.into_response()?),
+        Route::Fulfilment(_) => return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
+        Route::Audit => Box::pin(history::audit(inbound, objects)),
+        Route::AuditExport => Box::pin(history::export(inbound, objects)),
+        Route::Stats => Box::pin(history::stats(inbound, objects)),
+        Route::Verify => Box::pin(history::verify(inbound, objects)),
+        Route::Health => return Ok(health(config)?.into_response()?),
         #[cfg(feature = "dev")]
-        Route::DevToken => Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
-    }
+        Route::DevToken => return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
+    };
+    handling.await
 }
 
 fn health(config: &Config) -> Result<Answer, Fault> {

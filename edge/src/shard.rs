@@ -250,6 +250,11 @@ impl Inner {
         };
         match prepare(&view, intent, now(), |rid| names.redemption(rid)) {
             PrepareStep::Answer(answer) => Ok(answer),
+            PrepareStep::AskFirst => {
+                store.ask_now(&intent.rid.mref(), now())?;
+                due::plan(&self.storage, PENDING_ITEM, now())?;
+                Ok(PrepareAnswer::Late)
+            }
             PrepareStep::Consume(prepared) => {
                 let at = now();
                 let ask_at = at.plus_ms(INQUIRE_AFTER_MS);
@@ -277,8 +282,13 @@ impl Inner {
     /// A decided use is given back. Repeats find nothing and are acknowledged again.
     fn undo(&self, rid: &Rid, seq: u32) -> Result<(), Fault> {
         let store = self.store();
-        let step = undo(store.uses(seq, rid)?, store.is_pending(rid)?);
+        let pending = store.pending_seqs(rid)?;
+        let step = undo(store.uses(seq, rid)?, !pending.is_empty());
         if step.drop_pending {
+            // Prepared for another command under the same key, it may be another code's use.
+            for pending_seq in pending {
+                store.drop_use(pending_seq, rid)?;
+            }
             store.drop_pending(rid)?;
         }
         if step.drop_use {

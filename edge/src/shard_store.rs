@@ -4,6 +4,7 @@ use crate::due;
 use crate::platform::{Fault, SyncStorage};
 use crate::sql::{first, query, run};
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
@@ -19,6 +20,13 @@ pub(crate) struct Overdue {
     pub(crate) intent: Intent,
     pub(crate) prepared: Prepared,
     pub(crate) tries: u32,
+}
+
+/// A member's redemptions lie side by side: their ids begin with the member's.
+fn member_range(mref: &Mref) -> (Vec<u8>, Vec<u8>) {
+    let mut upper = mref.as_bytes().to_vec();
+    upper.extend([0xff; 11]);
+    (mref.as_bytes().to_vec(), upper)
 }
 
 impl ShardStore<'_> {
@@ -61,7 +69,7 @@ impl ShardStore<'_> {
     }
 
     pub(crate) fn rules(&self) -> Result<Option<Rules>, Fault> {
-        Ok(self.meta("rules")?.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(self.meta("rules")?.map(|text| counterfoil_core::json::read(&text)).transpose()?)
     }
 
     pub(crate) fn set_rules(&self, rules: &Rules) -> Result<(), Fault> {
@@ -100,10 +108,9 @@ impl ShardStore<'_> {
             }
             None => 0,
         };
-        let mut upper = mref.as_bytes().to_vec();
-        upper.extend([0xff; 11]);
+        let (lower, upper) = member_range(mref);
         let statement = "SELECT count(*), min(rid) FROM uses WHERE seq = ? AND rid >= ? AND rid < ?";
-        let bounds = [seq.into(), mref.as_bytes().as_slice().into(), upper.as_slice().into()];
+        let bounds = [seq.into(), lower.as_slice().into(), upper.as_slice().into()];
         let mine = first(self.0, statement, &bounds)?;
         Ok(Usage {
             of_code,
@@ -154,14 +161,53 @@ impl ShardStore<'_> {
         Ok(())
     }
 
-    /// Whether a redemption is pending here under any command.
-    pub(crate) fn is_pending(&self, rid: &Rid) -> Result<bool, Fault> {
-        run(self.0, "SELECT 1 FROM pending WHERE rid = ? LIMIT 1", &[rid.as_bytes().as_slice().into()])
+    /// Uses that are pending for a redemption, under whatever command.
+    pub(crate) fn pending_seqs(&self, rid: &Rid) -> Result<Vec<u32>, Fault> {
+        let rows = query(self.0, "SELECT seq FROM pending WHERE rid = ?", &[rid.as_bytes().as_slice().into()])?;
+        Ok(rows.iter().map(|row| row.number(0)).collect())
     }
 
     /// Drops the pending rows of a redemption.
     pub(crate) fn drop_pending(&self, rid: &Rid) -> Result<(), Fault> {
         run(self.0, "DELETE FROM pending WHERE rid = ?", &[rid.as_bytes().as_slice().into()]).map(drop)
+    }
+
+    /// Intents that have waited too long, the longest first.
+    pub(crate) fn overdue(&self, now: Instant) -> Result<Vec<Overdue>, Fault> {
+        let statement =
+            "SELECT intent, prepared, tries, rid, fp FROM pending WHERE ask_at <= ? ORDER BY ask_at LIMIT ?";
+        let mut overdue = vec![];
+        for row in query(self.0, statement, &[now.0.into(), INQUIRIES_MAX.into()])? {
+            match (row.json(0), row.json(1)) {
+                (Ok(intent), Ok(prepared)) => overdue.push(Overdue { intent, prepared, tries: row.number(2) }),
+                // One that cannot be read waits; the others are asked about all the same.
+                (Err(fault), _) | (_, Err(fault)) => {
+                    fault.log("pending_unreadable");
+                    let (rid, fp) = (row.blob(3), row.blob(4));
+                    let values = [now.plus_ms(BACKOFF_MAX_MS).0.into(), rid.as_slice().into(), fp.as_slice().into()];
+                    run(self.0, "UPDATE pending SET ask_at = ? WHERE rid = ? AND fp = ?", &values)?;
+                }
+            }
+        }
+        Ok(overdue)
+    }
+
+    /// Has a member's pending intents asked about at once.
+    pub(crate) fn ask_now(&self, mref: &Mref, now: Instant) -> Result<(), Fault> {
+        let (lower, upper) = member_range(mref);
+        let statement = "UPDATE pending SET ask_at = min(ask_at, ?1) WHERE rid >= ?2 AND rid < ?3";
+        run(self.0, statement, &[now.0.into(), lower.as_slice().into(), upper.as_slice().into()]).map(drop)
+    }
+
+    pub(crate) fn ask_again(&self, rid: &Rid, fp: &Fingerprint, at: Instant) -> Result<(), Fault> {
+        let statement = "UPDATE pending SET ask_at = ?, tries = tries + 1 WHERE rid = ? AND fp = ?";
+        let values = [at.0.into(), rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()];
+        run(self.0, statement, &values).map(drop)
+    }
+
+    pub(crate) fn next_inquiry(&self) -> Result<Option<Instant>, Fault> {
+        let row = first(self.0, "SELECT min(ask_at) FROM pending", &[])?;
+        Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
     }
 
     /// What is stored here, for `POST /v1/verify`.
@@ -184,25 +230,5 @@ impl ShardStore<'_> {
             pending_without_use: count(orphans)?,
             alarm: due::next(self.0)?.is_some(),
         })
-    }
-
-    /// Intents that have waited too long, the longest first.
-    pub(crate) fn overdue(&self, now: Instant) -> Result<Vec<Overdue>, Fault> {
-        let statement = "SELECT intent, prepared, tries FROM pending WHERE ask_at <= ? ORDER BY ask_at LIMIT ?";
-        let rows = query(self.0, statement, &[now.0.into(), INQUIRIES_MAX.into()])?;
-        rows.iter()
-            .map(|row| Ok(Overdue { intent: row.json(0)?, prepared: row.json(1)?, tries: row.number(2) }))
-            .collect()
-    }
-
-    pub(crate) fn ask_again(&self, rid: &Rid, fp: &Fingerprint, at: Instant) -> Result<(), Fault> {
-        let statement = "UPDATE pending SET ask_at = ?, tries = tries + 1 WHERE rid = ? AND fp = ?";
-        let values = [at.0.into(), rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()];
-        run(self.0, statement, &values).map(drop)
-    }
-
-    pub(crate) fn next_inquiry(&self) -> Result<Option<Instant>, Fault> {
-        let row = first(self.0, "SELECT min(ask_at) FROM pending", &[])?;
-        Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
     }
 }

@@ -105,7 +105,7 @@ impl Row {
 
     /// A text column of JSON.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, column: u32) -> Result<T, Fault> {
-        Ok(serde_json::from_str(&self.text(column)?)?)
+        Ok(counterfoil_core::json::read(&self.text(column)?)?)
     }
 }
 

@@ -17,6 +17,8 @@ export class Life {
     this.agent = new http.Agent({ keepAlive: true, maxSockets: 64, timeout: 2_000 });
     this.over = false;
     this.answers = 0;
+    /** Requests sent again because their connection had been ended before them. */
+    this.stale = 0;
     /** Called with each answer's head, before its body is read; where it answers false, the rest never arrives. */
     this.onAnswer = undefined;
   }
@@ -36,7 +38,16 @@ export class Life {
     if (method !== "GET") all["content-length"] = payload?.length ?? 0;
     const { hostname, port } = new URL(this.url);
     return new Promise((resolve, reject) => {
-      const torn = (error) => reject(new Torn(`${JSON.stringify(request.socket?.dbg?.slice(-3))} ${Math.round(performance.now())} ${method} ${path}: ${error.message}${request.reusedSocket ? " on a used connection" : ""}`));
+      let begun = false;
+      const torn = (error) => {
+        // A server may end a connection between two requests, and then it has not read the second (RFC 9112, 9.3.1).
+        if (request.reusedSocket && !begun && !this.over && error.code === "ECONNRESET") {
+          this.stale += 1;
+          resolve(this.send({ method, path, headers, body }));
+        } else {
+          reject(new Torn(`${method} ${path}: ${error.message}`));
+        }
+      };
       const request = http.request({ hostname, port, path, method, headers: all, agent: this.agent });
       request.setTimeout(answerWithinMs, () => {
         // Silence of a server that runs is a failure of its own, never a torn answer.
@@ -45,6 +56,7 @@ export class Life {
       });
       request.on("error", torn);
       request.on("response", (response) => {
+        begun = true;
         this.answers += 1;
         if (this.onAnswer?.(response.statusCode) === false) {
           request.destroy();
@@ -56,11 +68,10 @@ export class Life {
         response.on("aborted", () => torn(new Error("cut off")));
         response.on("end", () => {
           if (!response.complete) torn(new Error("cut short"));
-          else (response.socket ?? request.socket)?.dbg?.push([method, path.slice(0,40), response.statusCode, JSON.stringify(response.headers.connection), Math.round(performance.now())]), resolve({ method, path, status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString("utf8") });
+          else resolve({ method, path, status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString("utf8") });
         });
         return undefined;
       });
-      request.on("socket", (socket) => { socket.dbg ??= []; });
       request.end(payload);
     });
   }

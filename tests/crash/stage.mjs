@@ -41,6 +41,7 @@ export class Stage {
     this.admin = new Caller(this, { sub: "admin-1", role: "admin", merchant: this.merchant });
     /** What administrators asked for (administration.mjs). */
     this.orders = [];
+    this.stale = 0;
     this.gifts = [];
     /** Reward definitions as last acknowledged, by id. */
     this.definitions = new Map();
@@ -60,6 +61,7 @@ export class Stage {
     this.life.over = true;
     await this.runtime.kill();
     this.life.end();
+    this.stale += this.life.stale;
   }
 
   /** The rewards, and a campaign without limits for each. */
@@ -151,6 +153,7 @@ export class Stage {
       `${redemptions} redemptions`,
       `${this.orders.length} campaigns ordered`,
       ...(this.fulfilment ? [`${this.fulfilment.fulfiller.received.length} deliveries of ${this.fulfilment.fulfiller.applied.size} rewards`, `${this.gifts.length} gifts`] : []),
+      `${this.stale + this.life.stale} connections found ended`,
       `restart ${Math.round(starts[Math.floor(starts.length / 2)])} ms in the median`,
     ];
     return parts.join(", ");

@@ -86,7 +86,7 @@ export const passed = (instant) =>
     10_000,
   );
 
-const FIELDS = ["id", "reward_id", "name", "type", "value", "quantity", "state", "redemption_id", "source", "reference", "valid_until", "runs_until", "attempts", "attempts_max", "next_attempt_at", "last_error", "fulfilment", "moves"];
+const FIELDS = ["id", "reward_id", "name", "type", "value", "quantity", "state", "redemption_id", "source", "reference", "valid_until", "duration_s", "runs_until", "attempts", "attempts_max", "next_attempt_at", "last_error", "fulfilment", "moves"];
 const ACTOR = /^(system|(member|staff|manager|admin|service|fulfiller):.+)$/;
 
 /** Asserts the shape of a reward, and that its log is a walk through the table of legal moves that ends where it stands. */

@@ -150,7 +150,10 @@ fn exact(value: Value) -> Value {
             }
         }
         Value::Array(items) => items.into_iter().map(exact).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, exact(value))).collect(),
+        Value::Object(mut fields) => {
+            fields.values_mut().for_each(|value| *value = exact(value.take()));
+            Value::Object(fields)
+        }
         Value::Null | Value::Bool(_) | Value::String(_) => value,
     }
 }

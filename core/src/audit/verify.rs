@@ -124,7 +124,7 @@ impl Verifier {
 
     fn judge(&mut self, line: &[u8], found: &mut Vec<String>) {
         let parsed = core::str::from_utf8(line).ok().and_then(|text| {
-            let fields = serde_json::from_str::<Map<String, Value>>(text).ok()?;
+            let fields = crate::json::read::<Map<String, Value>>(text).ok()?;
             Some((text, fields))
         });
         let Some((text, mut fields)) = parsed else {

@@ -120,7 +120,7 @@ pub fn listing_changes(before: Option<&Listed>, after: &Listed) -> Vec<Change> {
 /// Figures that a new entry changes: the moves of rewards that it tells (`data.moves`: `{reward, from?, to}`).
 #[must_use]
 pub fn entry_changes(row: &ReportRow) -> Vec<Change> {
-    let tester = row.record.as_ref().is_some_and(|record| record.tester);
+    let tester = row.tester;
     let data = row.entry.as_ref().and_then(|entry| entry.data.as_ref());
     let moves = data.and_then(|data| data.get("moves")).and_then(Value::as_array);
     let change = |state: &Value, by: i64| {
@@ -139,6 +139,12 @@ pub fn entry_changes(row: &ReportRow) -> Vec<Change> {
 #[must_use]
 pub const fn seal_at(now: Instant) -> Instant {
     Instant((now.0.div_euclid(SEAL_EVERY_MS) + 1) * SEAL_EVERY_MS)
+}
+
+/// First instant of the next day (UTC).
+#[must_use]
+pub const fn day_after(at: Instant) -> Instant {
+    Instant((at.0.div_euclid(DAY_MS) + 1) * DAY_MS)
 }
 
 /// Whether a seal is the first of its day (UTC), which is sent out.
@@ -169,6 +175,7 @@ mod tests {
             n,
             entry: Some(Entry::chain(NOTHING_BEFORE, "member/a", n, at("2026-11-22T00:00:00Z"), &draft)),
             hash: String::new(),
+            tester: true,
             record: Some(Record { redemption, pid: "a".to_owned(), tester: true }),
             events: vec![],
             settled: None,

@@ -63,6 +63,9 @@ pub struct ReportRow {
     /// Hash of the entry.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
+    /// Kept apart from production figures.
+    #[serde(default)]
+    pub tester: bool,
     /// The redemption that it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,

@@ -8,6 +8,7 @@ use crate::ids::Rid;
 use crate::refusal::Refusal;
 use crate::rules::{Rules, Usage, evaluate, recognised};
 use crate::time::Instant;
+use crate::wire::CampaignKind;
 
 /// What a shard reads before it answers an intent.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ pub struct ShardView<'a> {
 pub enum PrepareStep {
     /// Answer; nothing changes.
     Answer(PrepareAnswer),
+    /// This member has uses here that their Member does not count: a try that died before it was decided, or a use
+    /// that is being given back. Ask the Member about its pending rows at once, and answer that it is too late.
+    AskFirst,
     /// Write the use row and the pending row, count the use, arm the alarm; then answer.
     Consume(Prepared),
 }
@@ -55,6 +59,9 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
     }
     if intent.deadline < now {
         return PrepareStep::Answer(PrepareAnswer::Late);
+    }
+    if rules.kind == CampaignKind::Shared && view.usage.mine_count > intent.facts.member_uses {
+        return PrepareStep::AskFirst;
     }
     let verdicts = evaluate(rules, &intent.facts, &view.usage, earlier);
     match verdicts.into_iter().find_map(|(_, refusal)| refusal) {
@@ -90,7 +97,7 @@ pub const fn settle(pending: bool, fate: Fate) -> PendingStep {
 pub struct Undo {
     /// Drop the use row and count one use less.
     pub drop_use: bool,
-    /// Drop the pending row of this redemption: its Member has decided, whatever it is asked.
+    /// Drop the pending rows of this redemption with their uses: its Member has decided, whatever it is asked.
     pub drop_pending: bool,
 }
 

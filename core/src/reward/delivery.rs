@@ -6,6 +6,7 @@ use super::machine::By;
 use super::record::{Actor, Notice};
 use super::work::{Changes, Refused, View, Work};
 use crate::audit::Draft;
+use crate::protocol::backoff_ms;
 use crate::time::Instant;
 use crate::wallet::Names;
 use crate::webhook::Outcome;
@@ -151,6 +152,17 @@ pub fn disabled(view: &View<'_>, index: usize, names: &Names<'_>, at: Instant) -
     failed(view, index, &failure, 0, names, at)
 }
 
+/// The endpoint could not be looked up: nothing was sent, so this was no try, and it is looked up again soon.
+#[must_use]
+pub fn unsent(view: &View<'_>, index: usize, random: u32, names: &Names<'_>, at: Instant) -> Verdict {
+    let begun = view.rewards.get(index).is_some_and(|record| record.delivery.begun_at.is_some());
+    if !begun {
+        return Verdict::nothing();
+    }
+    let failure = Failure { not_a_try: true, ..Failure::of("the endpoint could not be looked up") };
+    failed(view, index, &failure, random, names, at)
+}
+
 /// No answer came in the time that a 202 asked for.
 #[must_use]
 pub fn silent(view: &View<'_>, index: usize, random: u32, names: &Names<'_>, at: Instant) -> Option<Changes> {
@@ -195,7 +207,11 @@ fn failed(
             reward.attempts = reward.attempts.saturating_sub(1);
         }
         let goes_on = reward.attempts < reward.attempts_max && !failure.parked;
-        let pause = delay_ms(reward.attempts, failure.retry_after_s, random);
+        let pause = if failure.not_a_try {
+            backoff_ms(LOOK_UP_PAUSE, random)
+        } else {
+            delay_ms(reward.attempts, failure.retry_after_s, random)
+        };
         reward.next_attempt_at = goes_on.then(|| at.plus_ms(pause));
         reward.last_error = Some(error.to_owned());
         if let Some(data) = failure.answer {
@@ -206,7 +222,8 @@ fn failed(
         record.delivery.parked = failure.parked;
         record.delivery.unknown = failure.unknown || (record.delivery.unknown && failure.answer.is_none());
     }
-    Verdict { changes: Some(conclude(view, work, index, &actor, Some(error))), refused: None }
+    // The fulfiller's own words stay with the reward: entries of the audit log are never erased.
+    Verdict { changes: Some(conclude(view, work, index, &actor, None)), refused: None }
 }
 
 fn answered(reward: &mut Reward, data: Option<&serde_json::Map<String, Value>>, at: Instant) {
@@ -276,27 +293,31 @@ fn conflict(view: &View<'_>, mut work: Work<'_>, index: usize, actor: &Actor) ->
     Verdict { changes: Some(changes), refused: Some(refused) }
 }
 
-/// A signed callback. An answer given before is answered again and moves nothing.
+/// A signed callback with its webhook id. An answer given before is answered again and moves nothing.
 #[must_use]
 pub fn callback(
     view: &View<'_>,
     index: usize,
-    outcome: &Outcome,
+    (webhook_id, outcome): (&str, &Outcome),
     random: u32,
     names: &Names<'_>,
     at: Instant,
 ) -> Verdict {
     let Some(record) = view.rewards.get(index) else { return Verdict::nothing() };
-    match outcome {
+    if record.delivery.callback.as_deref() == Some(webhook_id) {
+        return Verdict::nothing();
+    }
+    let mut verdict = match outcome {
         Outcome::Granted { data } => granted(view, index, data.as_ref(), names, at),
         Outcome::Failed { error, data } => match record.state() {
             RewardState::InProgress => {
-                let failure = Failure { answer: Some(data.as_ref()), ..Failure::of(error) };
+                // Another try may have left meanwhile: of that one it says nothing.
+                let unknown = record.delivery.begun_at.is_some();
+                let failure = Failure { answer: Some(data.as_ref()), unknown, ..Failure::of(error) };
                 failed(view, index, &failure, random, names, at)
             }
-            RewardState::Failed | RewardState::Deleted | RewardState::Bounced | RewardState::Expired => {
-                Verdict::nothing()
-            }
+            RewardState::Failed => settled(view, index, error, data.as_ref(), names, at),
+            RewardState::Deleted | RewardState::Bounced | RewardState::Expired => Verdict::nothing(),
             RewardState::Unclaimed
             | RewardState::PendingActivation
             | RewardState::Granted
@@ -306,7 +327,36 @@ pub fn callback(
             }
         },
         Outcome::Later | Outcome::Retry { .. } | Outcome::Gone => Verdict::nothing(),
+    };
+    for changed in verdict.changes.iter_mut().flat_map(|changes| &mut changes.rewards) {
+        if changed.index == record.index {
+            changed.delivery.callback = Some(webhook_id.to_owned());
+        }
     }
+    verdict
+}
+
+/// A failure that the fulfiller explains after it was known: nothing moves, but nobody has to guess any more.
+fn settled(
+    view: &View<'_>,
+    index: usize,
+    error: &str,
+    data: Option<&serde_json::Map<String, Value>>,
+    names: &Names<'_>,
+    at: Instant,
+) -> Verdict {
+    let mut work = Work::on(view, *names, at);
+    let actor = fulfiller(view, index);
+    if let Some(record) = work.touch(index) {
+        record.delivery.unknown = false;
+        record.reward.last_error = Some(error.to_owned());
+        answered(&mut record.reward, data, at);
+    }
+    let mut changes = conclude(view, work, index, &actor, None);
+    if let Some(draft) = &mut changes.audit {
+        draft.action = "fulfilment.explained".to_owned();
+    }
+    Verdict { changes: Some(changes), refused: None }
 }
 
 /// The endpoint works again: what waits for it is pulled forward.
@@ -357,5 +407,7 @@ pub fn noticed(
     Some(work.finish(Some(view.redemption), view.redemption.clone(), draft))
 }
 
+/// Pause after an endpoint could not be looked up, as [`backoff_ms`] counts: 16 to 32 seconds.
+const LOOK_UP_PAUSE: u32 = 5;
 /// Tries of the news of a cancellation.
 const NOTICE_TRIES_MAX: u32 = 10;

@@ -139,6 +139,18 @@ pub enum PlayerMove {
     Decline,
 }
 
+impl PlayerMove {
+    /// As in the API's paths.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Activate => "activate",
+            Self::Decline => "decline",
+        }
+    }
+}
+
 /// Whether this very move was made before, so that it is answered again and moves nothing.
 fn repeated(record: &RewardRecord, wanted: PlayerMove) -> bool {
     let alive = matches!(
@@ -234,7 +246,12 @@ pub(crate) fn conclude(view: &View<'_>, work: Work<'_>, index: usize, actor: &Ac
 fn is_overdue(record: &RewardRecord, at: Instant) -> bool {
     let over = record.reward.valid_until.is_some_and(|until| until <= at);
     let rests = matches!(record.state(), RewardState::Unclaimed | RewardState::PendingActivation);
-    over && (rests || record.is_played())
+    over && (rests || record.is_played() || is_unplayed(record))
+}
+
+/// A game whose service could not be reached: nobody plays it, and its time runs all the same.
+fn is_unplayed(record: &RewardRecord) -> bool {
+    record.reward.kind == RewardType::MiniGame && record.state() == RewardState::Failed
 }
 
 /// What the clock does to a reward now; `None` where it is not time yet.
@@ -244,11 +261,15 @@ pub fn clock(view: &View<'_>, index: usize, names: &Names<'_>, at: Instant) -> O
     let system = Actor::system();
     let mut work = Work::on(view, *names, at);
     if is_overdue(record, at) {
-        let to = if record.is_played() { RewardState::Bounced } else { RewardState::Expired };
+        let unplayed = is_unplayed(record);
+        if unplayed {
+            work.go(index, RewardState::InProgress, By::System, &system, None).ok()?;
+        }
+        let bounces = unplayed || record.is_played();
+        let to = if bounces { RewardState::Bounced } else { RewardState::Expired };
         work.go(index, to, By::Clock, &system, None).ok()?;
         if let Some(record) = work.touch(index) {
-            record.delivery.begun_at = None;
-            record.delivery.answer_by = None;
+            record.rest();
         }
         return Some(conclude(view, work, index, &system, None));
     }
@@ -298,7 +319,7 @@ pub fn wake(view: &View<'_>, index: usize, trying: bool, names: &Names<'_>, at: 
             }
             (_, _) => Wake::Nothing,
         },
-        RewardState::Failed if record.reward.next_attempt_at.is_some_and(|next| next <= at) => Wake::Try,
+        RewardState::Failed if record.due_at().is_some_and(|next| next <= at) && notice.is_none() => Wake::Try,
         RewardState::Unclaimed
         | RewardState::PendingActivation
         | RewardState::InProgress

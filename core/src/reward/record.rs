@@ -59,6 +59,9 @@ pub struct Delivery {
     /// The endpoint is disabled: no next try until it is enabled, or an operator says so.
     #[serde(default)]
     pub parked: bool,
+    /// Webhook id of the last callback: its repeats move nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
     /// The fulfiller is owed the news that the reward was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
@@ -66,6 +69,9 @@ pub struct Delivery {
 
 /// How long an alarm leaves a new try to whoever made it due.
 const UNTRIED_MS: i64 = 1_000;
+
+/// How long a reward waits for its disabled endpoint before it looks again.
+pub(crate) const PARKED_MS: i64 = 6 * 3_600_000;
 
 /// `reward.cancelled`, not yet acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +165,16 @@ impl RewardRecord {
                     (_, _) => next,
                 }
             }
-            RewardState::Failed => reward.next_attempt_at,
+            RewardState::Failed => {
+                // Whoever enables the endpoint wakes it; should that be lost, it looks for itself.
+                let parked = self.delivery.parked.then(|| Some(reward.moves.last()?.at.plus_ms(PARKED_MS))).flatten();
+                let next = reward.next_attempt_at.or(parked);
+                let game = reward.valid_until.filter(|_| reward.kind == RewardType::MiniGame);
+                match (next, game) {
+                    (Some(next), Some(end)) => Some(next.min(end)),
+                    (next, end) => next.or(end),
+                }
+            }
             RewardState::Granted => reward.runs_until,
             RewardState::Complete
             | RewardState::Expired

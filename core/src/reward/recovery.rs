@@ -26,7 +26,11 @@ pub fn follow(redemption: &Redemption, rewards: &[super::RewardRecord], at: Inst
     }
     let failed = || rewards.iter().filter(|record| record.state() == RewardState::Failed);
     let under_way = rewards.iter().any(|record| record.state() == RewardState::InProgress && !record.is_played());
-    after.status = if failed().next().is_some() {
+    let gone = !rewards.is_empty() && rewards.iter().all(|record| record.state() == RewardState::Deleted);
+    after.status = if gone {
+        // An administrator took the last of it back: nothing was given, and a reset frees the use.
+        RedemptionStatus::Reversed
+    } else if failed().next().is_some() {
         RedemptionStatus::GrantFailed
     } else if under_way {
         RedemptionStatus::Granting
@@ -51,8 +55,11 @@ const fn unfinished(status: RedemptionStatus) -> bool {
 #[must_use]
 pub const fn operator_moves(status: RedemptionStatus, tester: bool) -> &'static [&'static str] {
     match status {
+        RedemptionStatus::Redeeming | RedemptionStatus::RedeemFailed if tester => &["retry", "cancelled", "reset"],
         RedemptionStatus::Redeeming | RedemptionStatus::RedeemFailed => &["retry", "cancelled"],
+        RedemptionStatus::GrantFailed if tester => &["retry", "granted", "cancelled", "reset"],
         RedemptionStatus::GrantFailed => &["retry", "granted", "cancelled"],
+        RedemptionStatus::Granting | RedemptionStatus::Redeemed if tester => &["granted", "cancelled", "reset"],
         RedemptionStatus::Granting | RedemptionStatus::Redeemed => &["granted", "cancelled"],
         RedemptionStatus::Cancelled | RedemptionStatus::Reversed => &["reset"],
         RedemptionStatus::Granted if tester => &["reset"],

@@ -1,6 +1,6 @@
 //! The life of rewards as tables, and properties over random lives.
 
-use super::delivery::{begin, callback, disabled, ended, hurry, noticed, silent};
+use super::delivery::{begin, callback, disabled, ended, hurry, noticed, silent, unsent};
 use super::life::{Gift, PlayerMove, Verdict, Wake, clock, player_move, wake};
 use super::machine::{By, MOVES, is_legal, is_reachable};
 use super::record::{Actor, RewardRecord};
@@ -32,6 +32,7 @@ struct Shelf {
     ledger: Vec<LedgerRow>,
     consumed: bool,
     at: Instant,
+    calls: u32,
 }
 
 impl Shelf {
@@ -50,6 +51,7 @@ impl Shelf {
             ledger: vec![],
             consumed: true,
             at: START,
+            calls: 0,
         }
     }
 
@@ -402,7 +404,9 @@ fn callbacks() {
         shelf
     };
     let call = |shelf: &mut Shelf, outcome: &Outcome| {
-        shelf.verdict(|view, names, at| callback(view, 0, outcome, 0, names, at))
+        shelf.calls += 1;
+        let id = format!("msg_{}", shelf.calls);
+        shelf.verdict(|view, names, at| callback(view, 0, (&id, outcome), 0, names, at))
     };
     let mut shelf = accepted();
     assert_eq!(shelf.rewards[0].due_at(), Some(START.plus_ms(86_400_000)));
@@ -412,10 +416,25 @@ fn callbacks() {
     let mut shelf = accepted();
     assert_eq!((call(&mut shelf, &no()), shelf.state()), (None, RewardState::Failed));
     assert_eq!((call(&mut shelf, &no()), shelf.rewards[0].reward.moves.len()), (None, 3));
+    // The next try is another matter: what was said of the one before, said again, moves nothing.
+    shelf.later(6_000).begins();
+    let again = format!("msg_{}", shelf.calls);
+    shelf.verdict(|view, names, at| callback(view, 0, (&again, &no()), 0, names, at));
+    assert_eq!((shelf.state(), shelf.rewards[0].outcome_unknown()), (RewardState::InProgress, true));
+    assert_eq!(
+        (call(&mut shelf, &no()), shelf.rewards[0].outcome_unknown()),
+        (None, true),
+        "the try may still succeed"
+    );
     let mut shelf = accepted();
     assert!(shelf.later(86_400_000).changes(|view, names, at| silent(view, 0, 0, names, at)));
     assert_eq!((shelf.state(), shelf.rewards[0].outcome_unknown()), (RewardState::Failed, true));
     assert!(shelf.rewards[0].reward.next_attempt_at.is_some());
+    assert_eq!((call(&mut shelf, &no()), shelf.state()), (None, RewardState::Failed));
+    assert_eq!(
+        (shelf.rewards[0].outcome_unknown(), shelf.rewards[0].reward.last_error.as_deref()),
+        (false, Some("no"))
+    );
     shelf.check();
 }
 
@@ -435,6 +454,66 @@ fn a_try_that_nobody_heard_the_end_of_is_taken_for_lost() {
 }
 
 #[test]
+fn a_game_whose_service_is_out_of_reach_bounces_in_time() {
+    let mut game = webhook("mini_game");
+    game["valid_for_s"] = json!(100);
+    let mut shelf = Shelf::with(game, 1);
+    shelf.player(PlayerMove::Claim);
+    shelf.player(PlayerMove::Activate);
+    shelf.begins();
+    shelf.ends(1, &broken(true));
+    assert_eq!(shelf.state(), RewardState::Failed);
+    shelf.later(100_000);
+    assert!(shelf.rewards[0].due_at().is_some_and(|at| at <= shelf.at));
+    let Wake::Commit(changes) = shelf.ask(|view, names, at| wake(view, 0, false, names, at)) else {
+        panic!("nothing is sent for a game that is over")
+    };
+    shelf.write(*changes);
+    assert_eq!(shelf.state(), RewardState::Bounced);
+    shelf.check();
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_looked_up_costs_no_try() {
+    let mut once = webhook("bonus");
+    once["attempts_max"] = json!(1);
+    let mut shelf = Shelf::with(once, 1);
+    shelf.begins();
+    shelf.verdict(|view, names, at| unsent(view, 0, 0, names, at));
+    let reward = &shelf.rewards[0].reward;
+    assert_eq!((reward.attempts, reward.next_attempt_at), (0, Some(START.plus_ms(16_000))));
+    assert!(!shelf.rewards[0].outcome_unknown());
+}
+
+#[test]
+fn what_leaves_the_member_does_not_name_them() {
+    let claimable = json!({ "name": "P", "type": "points", "value": { "amount": 5 }, "player_should_claim": true });
+    let shelf = Shelf::with(claimable, 1);
+    let ann = Actor::member("ann", "p1");
+    let moved = shelf.ask(|view, names, at| {
+        player_move(view, 0, PlayerMove::Claim, (By::Member, &ann), None, names, at).changes.unwrap()
+    });
+    let told = serde_json::to_string(&(&moved.outgoing, &moved.audit)).unwrap();
+    assert!(!told.contains("ann") && told.contains("\"member\""), "{told}");
+    assert_eq!(moved.outgoing.len(), 1, "only what moved is told");
+    assert_eq!(moved.rewards[0].reward.moves[1].actor, "member:ann");
+}
+
+#[test]
+fn taking_back_what_could_not_be_given_ends_the_redemption() {
+    let mut shelf = Shelf::with(webhook("bonus"), 1);
+    shelf.begins();
+    shelf.ends(1, &no());
+    shelf.verdict(|view, names, at| delete(view, 0, &admin(), "wrong", names, at));
+    assert_eq!(
+        (shelf.state(), shelf.status(), shelf.consumed),
+        (RewardState::Deleted, RedemptionStatus::Reversed, true)
+    );
+    shelf.verdict(|view, names, at| reset(view, false, (&admin(), "let them"), names, at));
+    assert!(!shelf.consumed, "an operator frees the use");
+}
+
+#[test]
 fn a_disabled_endpoint_is_no_try() {
     let mut shelf = Shelf::with(webhook("bonus"), 1);
     shelf.begins();
@@ -448,6 +527,7 @@ fn a_disabled_endpoint_is_no_try() {
     shelf.ends(1, &Outcome::Gone);
     assert_eq!(shelf.redemption.as_ref().unwrap().next_attempt_at, None);
     assert!(shelf.rewards[0].delivery.parked);
+    assert!(shelf.rewards[0].due_at().is_some_and(|at| at > shelf.at), "it looks for itself in time");
     shelf.check();
 }
 
@@ -626,7 +706,7 @@ proptest! {
                 Happening::Begin => { shelf.begins(); }
                 Happening::End(attempt, outcome) => { shelf.ends(attempt, &outcome); }
                 Happening::Callback(outcome) => {
-                    shelf.verdict(|view, names, at| callback(view, 0, &outcome, 7, names, at));
+                    shelf.verdict(|view, names, at| callback(view, 0, ("msg", &outcome), 7, names, at));
                 }
                 Happening::Wake(trying) => {
                     if let Wake::Commit(changes) = shelf.ask(|view, names, at| wake(view, 0, trying, names, at)) {

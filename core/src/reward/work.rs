@@ -7,7 +7,7 @@ use crate::ids::Rid;
 use crate::limits::MOVES_KEPT;
 use crate::time::Instant;
 use crate::wallet::{BalanceOverflow, Cause, Entry, Names, ValueSpent, apply, booster, take_back};
-use crate::wire::{LedgerRow, Redemption, RedemptionStatus, RewardMove, RewardState, Wallet};
+use crate::wire::{LedgerRow, Redemption, RedemptionStatus, Reward, RewardMove, RewardState, Wallet};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -123,6 +123,7 @@ pub struct Work<'a> {
     pub(crate) row_kind: &'static str,
     pub(crate) rewards: Vec<RewardRecord>,
     touched: BTreeSet<usize>,
+    moved: BTreeSet<usize>,
     wallet: Wallet,
     wallet_changed: bool,
     features_elsewhere: Vec<String>,
@@ -142,6 +143,7 @@ impl<'a> Work<'a> {
             row_kind: "redemption",
             rewards: vec![],
             touched: BTreeSet::new(),
+            moved: BTreeSet::new(),
             wallet: wallet.clone(),
             wallet_changed: false,
             features_elsewhere: vec![],
@@ -206,6 +208,7 @@ impl<'a> Work<'a> {
             logged.insert("from".to_owned(), json!(from));
         }
         self.moves.push(logged);
+        self.moved.insert(index);
         Ok(())
     }
 
@@ -244,7 +247,7 @@ impl<'a> Work<'a> {
             record.reward.runs_until = runs_until;
             if let Some(booster) = booster(&record.reward) {
                 self.wallet.boosters.push(booster);
-                self.wallet.boosters.sort_by_key(|booster| booster.runs_until);
+                self.wallet.order_boosters();
                 self.wallet_changed = true;
             }
         }
@@ -316,14 +319,16 @@ impl<'a> Work<'a> {
                 data.extend(more);
             }
         }
+        for index in &self.moved {
+            let Some(record) = self.rewards.get(*index) else { continue };
+            let kind = format!("reward.{}", record.reward.state.name());
+            let told = without_member_ids(&record.reward);
+            outgoing.extend(serde_json::to_value(&told).ok().map(|data| (kind, data)));
+        }
         let rewards: Vec<RewardRecord> =
             self.touched.iter().filter_map(|index| self.rewards.get(*index).cloned()).collect();
         for record in &rewards {
             push("reward.updated", serde_json::to_value(&record.reward));
-            if record.reward.moves.last().is_some_and(|step| step.at == self.at) {
-                let kind = format!("reward.{}", record.reward.state.name());
-                outgoing.extend(serde_json::to_value(&record.reward).ok().map(|data| (kind, data)));
-            }
         }
         if self.wallet_changed {
             push("wallet.updated", serde_json::to_value(&self.wallet));
@@ -339,4 +344,15 @@ impl<'a> Work<'a> {
             outgoing,
         }
     }
+}
+
+/// A reward as it may be kept outside its Member: who the member is, is put in when it is sent.
+fn without_member_ids(reward: &Reward) -> Reward {
+    let mut told = reward.clone();
+    for step in &mut told.moves {
+        if step.actor.starts_with("member:") {
+            step.actor = "member".to_owned();
+        }
+    }
+    told
 }

@@ -83,7 +83,7 @@ pub fn classify(status: u16, retry_after: Option<&str>, body: Option<&str>, now:
 
 /// Reads an answer: strictly where it decides, generously beside it.
 fn read(body: &str) -> Option<FulfilmentReport> {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(body) else { return None };
+    let Ok(Value::Object(mut fields)) = crate::json::read(body) else { return None };
     let outcome = match fields.get("outcome")?.as_str()? {
         "granted" => ReportedOutcome::Granted,
         "failed" => ReportedOutcome::Failed,
@@ -98,8 +98,10 @@ fn read(body: &str) -> Option<FulfilmentReport> {
 }
 
 /// The API knows no null: what is absent is left out.
-fn without_nulls(data: Data) -> Data {
-    data.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, tidy(value))).collect()
+fn without_nulls(mut data: Data) -> Data {
+    data.retain(|_, value| !value.is_null());
+    data.values_mut().for_each(|value| *value = tidy(value.take()));
+    data
 }
 
 fn tidy(value: Value) -> Value {

@@ -1,5 +1,6 @@
 //! Reading request bodies and queries: unknown fields refused, every complaint with its path.
 
+use crate::json::{self, Node, parts};
 use core::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
@@ -53,51 +54,33 @@ fn text_of(body: &[u8]) -> Result<&str, InvalidRequest> {
 /// # Errors
 /// What is wrong, with the path to it.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
-    let body = text_of(body)?;
-    let mut json = serde_json::Deserializer::from_str(body);
-    let parsed = serde_path_to_error::deserialize(&mut json).map(|Object(parsed)| parsed).map_err(|error| {
-        let path = error.path().to_string();
-        let reason = reason(error.inner());
-        let path = if matches!(path.as_str(), "." | "?") { "" } else { path.as_str() };
-        // A missing field is reported at its own path, not at that of the object around it.
-        let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        let path = match (path, missing) {
-            ("", None) => "body".to_owned(),
-            (path, None) => path.to_owned(),
-            ("", Some(field)) => field.to_owned(),
-            (path, Some(field)) => format!("{path}.{field}"),
-        };
-        InvalidRequest::one(&path, if missing.is_some() { "is required".to_owned() } else { reason })
-    })?;
-    json.end().map_err(|error| InvalidRequest::one("body", reason(&error)))?;
-    // Absent is absent: null is for merge patches only. Most bodies hold no null and are parsed once.
-    if body.contains("null")
-        && let Ok(value) = serde_json::from_str(body)
-        && let Some(path) = null_in(&value)
-    {
-        return Err(InvalidRequest::one(&path, "null is not a value here; leave the field out"));
+    let body = body_parts(body)?;
+    let parsed = T::deserialize(&body).map_err(|error| complaint(&error))?;
+    // Absent is absent: null is for merge patches only.
+    match body.null_path() {
+        None => Ok(parsed),
+        Some(path) => Err(InvalidRequest::one(&path, "null is not a value here; leave the field out")),
     }
-    Ok(parsed)
 }
 
-/// Path to the first null.
-fn null_in(value: &serde_json::Value) -> Option<String> {
-    let join = |head: String, rest: String| match rest.as_str() {
-        "" => head,
-        _ if rest.starts_with('[') => head + &rest,
-        _ => format!("{head}.{rest}"),
+/// A body taken apart: an object. Apart from [`parse`], which is compiled for every kind of body.
+fn body_parts(body: &[u8]) -> Result<Node<'_>, InvalidRequest> {
+    let body = parts(text_of(body)?).map_err(|error| InvalidRequest::one("body", reason(&error)))?;
+    if matches!(body, Node::Object(_)) { Ok(body) } else { Err(complaint(&body.mismatch(&"an object"))) }
+}
+
+/// A complaint about a body's fields, with its path.
+fn complaint(error: &json::Error) -> InvalidRequest {
+    let (path, reason) = (error.path(), reason(error.inner()));
+    // A missing field is reported at its own path, not at that of the object around it.
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let path = match (path.as_str(), missing) {
+        ("", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+        ("", Some(field)) => field.to_owned(),
+        (path, Some(field)) => format!("{path}.{field}"),
     };
-    match value {
-        serde_json::Value::Null => Some(String::new()),
-        serde_json::Value::Object(fields) => {
-            fields.iter().find_map(|(key, value)| null_in(value).map(|rest| join(key.clone(), rest)))
-        }
-        serde_json::Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, value)| null_in(value).map(|rest| join(format!("[{index}]"), rest))),
-        serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => None,
-    }
+    InvalidRequest::one(&path, if missing.is_some() { "is required".to_owned() } else { reason })
 }
 
 /// Parses a merge patch (RFC 7396): an object, in which null removes.
@@ -106,20 +89,11 @@ fn null_in(value: &serde_json::Value) -> Option<String> {
 /// What is wrong.
 pub fn parse_patch(body: &[u8]) -> Result<serde_json::Value, InvalidRequest> {
     let patch: serde_json::Value =
-        serde_json::from_str(text_of(body)?).map_err(|error| InvalidRequest::one("body", reason(&error)))?;
+        json::read(text_of(body)?).map_err(|error| InvalidRequest::one("body", reason(error.inner())))?;
     if patch.is_object() { Ok(patch) } else { Err(InvalidRequest::one("body", "an object (RFC 7396 merge patch)")) }
 }
 
-/// Something that must be written as an object. serde's derive would take an array of its fields as well.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        object(deserializer).map(Self)
-    }
-}
-
-/// `deserialize_with` for a field that must be written as an object.
+/// `deserialize_with` for an enum's field that must be written as an object: serde's derive would take an array too.
 pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Fields<T>(PhantomData<T>);
 
@@ -138,20 +112,10 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(Fields(PhantomData))
 }
 
-/// [`object`] for a field that may be absent.
-pub(crate) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
-}
-
-/// serde_json's message without its line and column, which mean nothing to a caller of one line of JSON.
+/// serde_json's message.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((message, _)) if error.is_data() => message.to_owned(),
-        _ => format!("not JSON: {text}"),
-    }
+    if error.is_data() { text } else { format!("not JSON: {text}") }
 }
 
 /// Applies a merge patch (RFC 7396): null removes, objects merge, the rest replaces.
@@ -182,7 +146,7 @@ mod tests {
     struct Shape {
         name: Option<String>,
         list: Option<Vec<u8>>,
-        #[serde(default, deserialize_with = "optional_object")]
+        #[serde(default)]
         inner: Option<Box<Shape>>,
         #[serde(default)]
         pair: Option<Pair>,

@@ -1,6 +1,6 @@
 //! Campaigns and batches as administrators see them, and the checks on what they send.
 
-use super::body::{InvalidRequest, object, optional_object};
+use super::body::InvalidRequest;
 use super::definition::{RewardType, check_name, valid_currency};
 use crate::code::Profile;
 use crate::limits::{INTEGER_MAX, LIST_ENTRIES_MAX, QUANTITY_MAX, USES_PER_CODE_MAX};
@@ -161,10 +161,10 @@ pub struct NewCampaign {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Instant>,
     /// How often.
-    #[serde(default, deserialize_with = "object")]
+    #[serde(default)]
     pub limits: Limits,
     /// For whom.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,
     /// Only with one of these currencies named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -362,6 +362,9 @@ impl NewRewardDefinition {
         if kind == RewardType::Discount && automatic_activation {
             errors.add("automatic_activation", "must be false: a discount is used at a checkout");
         }
+        if kind == RewardType::Manual && automatic_activation {
+            errors.add("automatic_activation", "must be false: what is given by hand is activated by hand");
+        }
         let span = 1..=LIFETIME_MAX_S;
         if self.valid_for_s.is_some_and(|seconds| !span.contains(&seconds)) {
             errors.add("valid_for_s", format!("1 to {LIFETIME_MAX_S}"));

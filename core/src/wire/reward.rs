@@ -1,9 +1,10 @@
 //! Rewards: one given thing, where it stands in its life, and how it came there.
 
-use super::body::{InvalidRequest, optional_object};
+use super::body::InvalidRequest;
 use super::definition::{RewardType, RewardValue};
 use crate::limits::{FULFILMENT_DATA_BYTES_MAX, LIST_ENTRIES_MAX, NOTE_CHARS_MAX};
 use crate::time::Instant;
+use crate::webhook::outcome::storable;
 use serde::{Deserialize, Serialize};
 
 /// Where a reward stands in its life.
@@ -282,7 +283,7 @@ pub struct MemberResource {
 #[serde(deny_unknown_fields)]
 pub struct FulfilmentBody {
     /// The fulfiller's own data.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Map<String, serde_json::Value>>,
     /// A note of support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,9 +297,8 @@ impl FulfilmentBody {
     /// What is too large.
     pub fn check(&self) -> Result<(), InvalidRequest> {
         let mut errors = InvalidRequest::default();
-        let size = self.data.as_ref().and_then(|data| serde_json::to_string(data).ok()).map_or(0, |text| text.len());
-        if size > FULFILMENT_DATA_BYTES_MAX {
-            errors.add("data", format!("at most {FULFILMENT_DATA_BYTES_MAX} bytes"));
+        if self.data.as_ref().is_some_and(|data| !storable(data)) {
+            errors.add("data", format!("at most {FULFILMENT_DATA_BYTES_MAX} bytes, integers below 2^53"));
         }
         if self.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
             errors.add("note", format!("at most {NOTE_CHARS_MAX} characters"));

@@ -57,6 +57,13 @@ pub struct Wallet {
     pub boosters: Vec<Booster>,
 }
 
+impl Wallet {
+    /// Puts boosters in their order.
+    pub fn order_boosters(&mut self) {
+        self.boosters.sort_by_key(|booster| booster.runs_until);
+    }
+}
+
 /// An append-only ledger row; a balance is their sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]

@@ -1,8 +1,8 @@
 //! Each object's one alarm, which the platform fires late, twice, or never.
 
 use crate::event::Event;
-use crate::fault::{Fault as Kind, Step};
 use crate::message::Party;
+use crate::step::{Fault as Kind, Step};
 use crate::world::{Actor, World};
 use counterfoil_core::time::Instant;
 use std::rc::Rc;
@@ -13,7 +13,8 @@ const ALARM_RUN_MAX_MS: i64 = 900_000;
 impl World {
     pub(crate) const fn alarm_step(party: Party) -> Step {
         match party {
-            Party::Member(_) | Party::Outside(_) => Step::MemberAlarm,
+            Party::Member(_) | Party::Recorder(_) | Party::Fulfiller | Party::Outside(_) => Step::MemberAlarm,
+            Party::Merchant => Step::MerchantAlarm,
             Party::Shard(_) => Step::ShardAlarm,
             Party::Campaign(_) => Step::CampaignAlarm,
         }
@@ -22,10 +23,13 @@ impl World {
     /// The platform's alarm has come due.
     pub(crate) fn alarm(self: &Rc<Self>, party: Party, at: Instant) {
         let step = Self::alarm_step(party);
+        let now = self.clock(party);
         {
             let mut hosts = self.hosts.borrow_mut();
-            let Some(host) = hosts.get_mut(&party) else { return };
-            if host.volume.alarm() != Some(at) || at > self.now() {
+            let Some(host) = hosts.get_mut(&party) else {
+                return;
+            };
+            if host.volume.alarm() != Some(at) || at > now {
                 return;
             }
             if let Some(since) = host.ringing {
@@ -61,7 +65,9 @@ impl World {
         let now = self.now();
         let (actor, incarnation) = {
             let mut hosts = self.hosts.borrow_mut();
-            let Some(host) = hosts.get_mut(&party) else { return };
+            let Some(host) = hosts.get_mut(&party) else {
+                return;
+            };
             host.ringing = Some(now);
             (host.actor.clone(), host.incarnation)
         };
@@ -69,9 +75,12 @@ impl World {
         let world = Rc::clone(self);
         self.spawn(party, async move {
             let rung = match actor {
-                Actor::Member(member) => member.ring(),
+                Actor::Member(member) => member.ring().await,
                 Actor::Shard(shard) => shard.ring().await,
                 Actor::Campaign(campaign) => campaign.ring().await,
+                Actor::Merchant(merchant) => merchant.ring().await,
+                // It plans nothing.
+                Actor::Recorder(_) => Ok(()),
             };
             // It has run only once its last turn is committed.
             world.schedule(0, Event::Rung { party, incarnation, failed: rung.is_err() });
@@ -79,12 +88,16 @@ impl World {
     }
 
     pub(crate) fn rung(&self, party: Party, incarnation: u64, failed: bool) {
+        let same = self.hosts.borrow().get(&party).is_some_and(|host| host.incarnation == incarnation);
+        if !same {
+            return;
+        }
         if let Some(host) = self.hosts.borrow_mut().get_mut(&party).filter(|host| host.incarnation == incarnation) {
             host.ringing = None;
-            // A Member's alarm may fail at one item; a shard's must go on to the next.
-            host.troubles += u32::from(failed && matches!(party, Party::Member(_)));
-            // Its failure is only logged, so the platform does not repeat it: the next event must heal it.
-            host.alarm_lost |= failed && host.volume.alarm().is_none();
+        }
+        if failed {
+            self.alarm_failed(party);
+            self.arm(party);
         }
         self.oracle.borrow_mut().committed(self, party);
     }

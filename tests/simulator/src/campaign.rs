@@ -2,12 +2,13 @@
 
 use crate::campaign_state::CampaignState;
 use crate::defect::Defect;
-use crate::disk::{Disk, Fault};
+use crate::disk::{Disk, Fault, Storage};
 use crate::due::{Item, Net};
-use crate::fault::Step;
 use crate::message::{Change, Party, Reply, Request};
+use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::protocol::backoff_ms;
+use counterfoil_core::time::Instant;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,22 +19,27 @@ const SHARD_WAIT_MS: i64 = 8_000;
 pub(crate) struct Campaign {
     world: Rc<World>,
     number: usize,
-    disk: Rc<Disk<CampaignState>>,
+    storage: Storage<CampaignState>,
 }
 
 impl Campaign {
     pub(crate) fn new(world: &Rc<World>, number: usize, disk: &Rc<Disk<CampaignState>>) -> Self {
-        Self { world: Rc::clone(world), number, disk: Rc::clone(disk) }
+        let storage = Storage::new(disk, world, Party::Campaign(number));
+        Self { world: Rc::clone(world), number, storage }
+    }
+
+    fn now(&self) -> Instant {
+        self.world.clock(Party::Campaign(self.number))
     }
 
     pub(crate) async fn answer(self: Rc<Self>, request: Request) -> Result<Reply, Fault> {
-        let now = self.world.now();
-        if self.disk.read().due.clone().heal(now) {
-            self.disk.write(|state| state.due.heal(now));
+        let now = self.now();
+        if self.storage.read()?.due.needs_healing(now, self.world.defect) {
+            self.storage.write(|state| state.due.heal(now))?;
         }
         match request {
             Request::Administer(change) => self.administer(&change).await,
-            Request::Pull { shard } => self.disk.transaction(&self.world, Step::Register, |state| {
+            Request::Pull { shard } => self.storage.transaction(Step::Register, |state| {
                 let version = state.rules.version;
                 // One that works by older rules has these only once it says so: the answer can be lost.
                 let known = state.shards.entry(shard).or_insert(version);
@@ -48,27 +54,37 @@ impl Campaign {
             | Request::Recognise { .. }
             | Request::Prepare { .. }
             | Request::Settle { .. }
-            | Request::Rules(_) => Err(Fault("not asked of a campaign")),
+            | Request::Settled { .. }
+            | Request::Undo { .. }
+            | Request::Rules(_)
+            | Request::Report(_)
+            | Request::EndpointFor { .. }
+            | Request::EndpointResult { .. }
+            | Request::EndpointTested
+            | Request::Hurry
+            | Request::Webhook(_)
+            | Request::Callback { .. }
+            | Request::Operate(_) => Err(Fault("not asked of a campaign")),
         }
     }
 
     async fn administer(&self, change: &Change) -> Result<Reply, Fault> {
-        self.disk.transaction(&self.world, Step::Change, |state| {
+        self.storage.transaction(Step::Change, |state| {
             if state.change(change) && !self.world.has(Defect::PushUnplanned) {
                 self.plan_push(state);
             }
             Ok(())
         })?;
         self.push().await?;
-        let state = self.disk.read();
+        let state = self.storage.read()?;
         let version = state.rules.version;
         Ok(Reply::Administered { version, in_force: state.behind(version).is_empty() })
     }
 
     /// Pushes the present rules to the shards that work by older ones. What fails is tried again by the alarm.
     async fn push(&self) -> Result<(), Fault> {
-        let rules = Rc::clone(&self.disk.read().rules);
-        let behind = self.disk.read().behind(rules.version);
+        let rules = Rc::clone(&self.storage.read()?.rules);
+        let behind = self.storage.read()?.behind(rules.version);
         for shard in behind {
             let request = Request::Rules(Rc::clone(&rules));
             let asked = self.world.call(Party::Shard(self.number), Step::Push, request);
@@ -77,7 +93,7 @@ impl Campaign {
                 Either::Right(_) => Err(Fault("the shard did not answer in time")),
             };
             if let Ok(Reply::Version(version)) = taken {
-                self.disk.transaction(&self.world, Step::Acknowledge, |state| {
+                self.storage.transaction(Step::Acknowledge, |state| {
                     if let Some(known) = state.shards.get_mut(&shard).filter(|known| **known < version) {
                         *known = version;
                     }
@@ -85,7 +101,7 @@ impl Campaign {
                 })?;
             }
         }
-        self.disk.write(|state| {
+        self.storage.write(|state| {
             // The rules may have changed meanwhile.
             let version = if self.world.has(Defect::PushForgotten) { rules.version } else { state.rules.version };
             if state.behind(version).is_empty() {
@@ -93,31 +109,32 @@ impl Campaign {
             } else {
                 self.plan_push(state);
             }
-        });
-        Ok(())
+        })
     }
 
     /// Plans a push, where some shard lacks the rules.
     fn plan_push(&self, state: &mut CampaignState) {
         if !state.behind(state.rules.version).is_empty() {
-            let again = self.world.now().plus_ms(backoff_ms(0, self.world.random_u32()));
-            state.due.plan(Item::Push, again);
+            let now = self.now();
+            state.due.plan(Item::Push, now.plus_ms(backoff_ms(0, self.world.random_u32())), now);
         }
     }
 
     pub(crate) async fn ring(&self) -> Result<(), Fault> {
-        let now = self.world.now();
-        let net = Net::of(self.world.defect);
-        let items = self.disk.transaction(&self.world, Step::CampaignAlarm, |state| Ok(state.due.take(now, net)))?;
+        let (party, now, defect) = (Party::Campaign(self.number), self.now(), self.world.defect);
+        let items = self.storage.transaction(Step::CampaignAlarm, |state| Ok(state.due.take(now, defect)))?;
         for item in items {
-            match item {
-                Item::Push => self.push().await?,
-                Item::Open(_) | Item::Pending => self.disk.write(|state| state.due.done(item)),
-            }
+            let done = match item {
+                Item::Push => self.push().await,
+                Item::Open(_) | Item::Pending | Item::Reward(..) | Item::Undo(_) | Item::Report | Item::Wake => {
+                    self.storage.write(|state| state.due.done(item))
+                }
+            };
+            self.world.survive(party, &self.storage, item, done);
         }
-        if net != Net::Never {
-            let now = self.world.now();
-            self.disk.write(|state| state.due.rearm(now));
+        if Net::of(defect) != Net::Never {
+            let now = self.now();
+            self.storage.write(|state| state.due.rearm(now))?;
         }
         Ok(())
     }

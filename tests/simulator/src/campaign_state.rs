@@ -44,6 +44,7 @@ impl CampaignState {
                 rules.reward.value = value.clone();
                 rules.reward.version += 1;
             }
+            Change::MinEpoch(epoch) => rules.min_epoch = *epoch,
             Change::Mint(codes) => {
                 if rules.status == CampaignStatus::Ended {
                     return false;

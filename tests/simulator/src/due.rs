@@ -2,6 +2,7 @@
 
 use crate::defect::Defect;
 use counterfoil_core::ids::Rid;
+use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::time::Instant;
 use std::collections::BTreeMap;
 
@@ -19,11 +20,21 @@ pub(crate) enum Item {
     Pending,
     /// A campaign's rules that some shard lacks.
     Push,
+    /// A reward that the clock has something to do with.
+    Reward(Rid, u8),
+    /// A use to be given back.
+    Undo(Rid),
+    /// What the Recorder has not acknowledged.
+    Report,
+    /// Members whose rewards wait for an endpoint that works again.
+    Wake,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planned {
     pub(crate) at: Instant,
+    /// When it was, by the object's own clock.
+    pub(crate) planned_at: Instant,
     pub(crate) crashes: u32,
     pub(crate) parked: bool,
 }
@@ -61,12 +72,16 @@ impl Due {
     }
 
     /// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
-    pub(crate) fn plan(&mut self, item: Item, at: Instant) {
+    pub(crate) fn plan(&mut self, item: Item, at: Instant, now: Instant) {
         let earlier = self.next();
-        self.items.insert(item, Planned { at, crashes: 0, parked: false });
+        self.items.insert(item, Planned { at, planned_at: now, crashes: 0, parked: false });
         if earlier.is_none_or(|earlier| at < earlier) {
             self.arm(at);
         }
+    }
+
+    pub(crate) fn is_planned(&self, item: Item) -> bool {
+        self.items.get(&item).is_some_and(|planned| !planned.parked)
     }
 
     /// Forgets an item.
@@ -79,29 +94,43 @@ impl Due {
         self.items.values().filter(|planned| !planned.parked).map(|planned| planned.at).min()
     }
 
-    /// First act of an alarm: arms the safety net where something is due, counts a crash against each due item,
-    /// parks those that keep crashing, and answers the rest.
-    pub(crate) fn take(&mut self, now: Instant, net: Net) -> Vec<Item> {
-        let something = self.next().is_some_and(|next| next <= now);
-        if net == Net::Always || (net == Net::WhenDue && something) {
+    /// First act of an alarm: arms the safety net where something is due, counts a crash against each item that is
+    /// taken, parks those that keep crashing, and answers the rest. What has crashed before is taken alone, so that it
+    /// takes no other item down with it.
+    pub(crate) fn take(&mut self, now: Instant, defect: Option<Defect>) -> Vec<Item> {
+        let together = defect == Some(Defect::PoisonSpreads);
+        let due = |planned: &&Planned| !planned.parked && planned.at <= now;
+        let order = |(item, planned): (&Item, &Planned)| (planned.at, *item);
+        let suspects = self.items.iter().filter(|(_, planned)| due(planned) && planned.crashes > 0);
+        let suspect = suspects.map(order).min().filter(|_| !together);
+        let waited = suspect.is_some_and(|(at, _)| at.plus_ms(REARM_MS) <= now);
+        let fresh = |planned: &&Planned| due(planned) && (planned.crashes == 0 || together) && !waited;
+        let mut taken: Vec<(Instant, Item)> =
+            self.items.iter().filter(|(_, planned)| fresh(planned)).map(order).collect();
+        taken.sort_unstable();
+        taken.truncate(ITEMS_MAX);
+        if taken.is_empty() {
+            taken.extend(suspect);
+        }
+        let net = Net::of(defect);
+        if net == Net::Always || (net == Net::WhenDue && !taken.is_empty()) {
             self.arm(now.plus_ms(REARM_MS));
         }
-        let mut due: Vec<(Instant, Item)> = self
-            .items
-            .iter()
-            .filter(|(_, planned)| !planned.parked && planned.at <= now)
-            .map(|(item, planned)| (planned.at, *item))
-            .collect();
-        due.sort_unstable();
-        due.truncate(ITEMS_MAX);
-        due.retain(|(_, item)| {
+        taken.retain(|(_, item)| {
             self.items.get_mut(item).is_some_and(|planned| {
                 planned.crashes += 1;
                 planned.parked = planned.crashes > CRASHES_MAX;
                 !planned.parked
             })
         });
-        due.into_iter().map(|(_, item)| item).collect()
+        taken.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// An item that failed stays planned, with a growing pause, and is parked when it fails for good.
+    pub(crate) fn survive(&mut self, item: Item, now: Instant, random: u32) {
+        if let Some(planned) = self.items.get_mut(&item).filter(|planned| planned.crashes > 0) {
+            (planned.at, planned.planned_at) = (now.plus_ms(backoff_ms(planned.crashes, random)), now);
+        }
     }
 
     /// Last act of an alarm: arms it for whatever is due next.
@@ -111,12 +140,28 @@ impl Due {
         }
     }
 
-    /// Every event heals a lost alarm: arms it when something is overdue. Answers whether it did.
-    pub(crate) fn heal(&mut self, now: Instant) -> bool {
-        let overdue = self.next().is_some_and(|at| at.plus_ms(REARM_MS) < now);
-        if overdue {
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.next().is_some_and(|at| at.plus_ms(REARM_MS) < now)
+    }
+
+    /// What was planned later than now: the clock was ahead when it was, and would keep it waiting for as long.
+    fn is_ahead(&self, now: Instant) -> bool {
+        self.items.values().any(|planned| !planned.parked && planned.planned_at > now.plus_ms(REARM_MS))
+    }
+
+    pub(crate) fn needs_healing(&self, now: Instant, defect: Option<Defect>) -> bool {
+        self.is_overdue(now) || (self.is_ahead(now) && defect != Some(Defect::AheadForgotten))
+    }
+
+    /// Every event heals a lost alarm: arms it when something is overdue, or was planned by a clock that was ahead.
+    pub(crate) fn heal(&mut self, now: Instant) {
+        if self.is_ahead(now) {
+            for planned in self.items.values_mut().filter(|planned| planned.planned_at > now) {
+                (planned.at, planned.planned_at) = (now, now);
+            }
+        }
+        if self.is_overdue(now) || self.next().is_some_and(|at| at <= now) {
             self.arm(now);
         }
-        overdue
     }
 }

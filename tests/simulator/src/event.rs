@@ -1,8 +1,8 @@
 //! What is planned on the virtual clock.
 
 use crate::disk::Fault;
-use crate::fault::Step;
 use crate::message::{Party, Reply, Request, Slot};
+use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::time::Instant;
 use std::future::Future;
@@ -16,7 +16,7 @@ pub(crate) type Job = Box<dyn FnOnce(&Rc<World>)>;
 /// Something that will happen.
 pub(crate) enum Event {
     Wake(Waker),
-    Deliver { to: Party, step: Step, request: Request, slot: Option<Slot> },
+    Deliver { to: Party, step: Step, v: u8, request: Request, slot: Option<Slot> },
     Answer { reply: Result<Reply, Fault>, slot: Slot },
     Alarm(Party, Instant),
     RingAgain(Party),

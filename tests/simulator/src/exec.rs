@@ -77,12 +77,19 @@ impl<O: Copy + PartialEq> Executor<O> {
                 ready.swap_remove(at)
             };
             // Woken once more after it was lost or finished: nothing to do.
-            let Some(entry) = self.tasks.get_mut(task).and_then(Option::as_mut) else { continue };
+            let Some(entry) = self.tasks.get_mut(task).and_then(Option::as_mut) else {
+                continue;
+            };
             entry.waker.queued.store(false, Ordering::Relaxed);
             if let Some(work) = entry.work.take() {
                 return Some((task, entry.owner, work, Waker::from(Arc::clone(&entry.waker))));
             }
         }
+    }
+
+    /// Whether this owner has any task.
+    pub(crate) fn has(&self, owner: O) -> bool {
+        self.tasks.iter().flatten().any(|task| task.owner == owner)
     }
 
     /// Whether no task is left.

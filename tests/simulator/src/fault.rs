@@ -1,172 +1,11 @@
-//! Steps, faults, and which of them strikes when.
+//! Which fault strikes when.
 //!
 //! Whether a fault strikes is a pure function of the seed, the step, the fault, and how often that step has been
 //! passed: leaving one fault out changes no other, which is what lets a failing run be shrunk.
 
 use crate::prng::{Prng, scramble};
+use crate::step::{Fault, Step};
 use std::collections::BTreeSet;
-
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $(#[doc = $text] $variant),+ }
-
-        impl $name {
-            /// All of them, in the order of the table.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// As shown.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            pub(crate) const fn number(self) -> usize {
-                self as usize
-            }
-        }
-    };
-}
-
-named! {
-    /// Where something can go wrong: a message between two parties, a commit, an alarm.
-    Step {
-        Redeem = "1 redeem W>M",
-        Recognise = "2 recognise M>P",
-        Prepare = "3 prepare M>P",
-        Settle = "6 settle M>P",
-        Abort = "6 abort M>P",
-        Inquire = "7 inquire P>M",
-        Pull = "pull P>C",
-        Push = "push C>P",
-        Administer = "administer W>C",
-        Feed = "feed M>W",
-        Attempt = "M writes attempt",
-        Open = "M writes open",
-        Decide = "5 M writes decision",
-        Redrive = "8 M plans next drive",
-        Consume = "4 P writes use",
-        Flush = "P writes settled",
-        GiveBack = "P writes abort",
-        Fate = "P writes fate",
-        Adopt = "P writes rules",
-        Change = "C writes change",
-        Register = "C writes shard",
-        Acknowledge = "C writes version",
-        MemberAlarm = "M takes due items",
-        ShardAlarm = "P takes due items",
-        CampaignAlarm = "C takes due items",
-    }
-}
-
-named! {
-    /// What goes wrong.
-    Fault {
-        RequestLost = "request lost",
-        ReplyLost = "reply lost",
-        Duplicated = "duplicated",
-        Reordered = "reordered",
-        Delayed = "delayed",
-        CallerCrash = "caller crash",
-        ReceiverCrash = "receiver crash",
-        CrashBefore = "crash before",
-        CrashAfter = "crash after",
-        WriteFails = "write fails",
-        AlarmLate = "alarm late",
-        AlarmTwice = "alarm twice",
-        AlarmDropped = "alarm dropped",
-    }
-}
-
-/// What a step is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Message,
-    /// One way, in order, on a connection.
-    Frames,
-    Commit,
-    Alarm,
-}
-
-impl Step {
-    const fn kind(self) -> Kind {
-        match self {
-            Self::Redeem
-            | Self::Recognise
-            | Self::Prepare
-            | Self::Settle
-            | Self::Abort
-            | Self::Inquire
-            | Self::Pull
-            | Self::Push
-            | Self::Administer => Kind::Message,
-            Self::Feed => Kind::Frames,
-            Self::Attempt
-            | Self::Open
-            | Self::Decide
-            | Self::Redrive
-            | Self::Consume
-            | Self::Flush
-            | Self::GiveBack
-            | Self::Fate
-            | Self::Adopt
-            | Self::Change
-            | Self::Register
-            | Self::Acknowledge => Kind::Commit,
-            Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm => Kind::Alarm,
-        }
-    }
-
-    /// What happens seldom is struck more often.
-    const fn weight(self) -> u64 {
-        match self {
-            Self::Abort => 6,
-            Self::GiveBack => 12,
-            Self::Redeem
-            | Self::Recognise
-            | Self::Prepare
-            | Self::Settle
-            | Self::Inquire
-            | Self::Pull
-            | Self::Push
-            | Self::Administer
-            | Self::Feed
-            | Self::Attempt
-            | Self::Open
-            | Self::Decide
-            | Self::Redrive
-            | Self::Consume
-            | Self::Flush
-            | Self::Fate
-            | Self::Adopt
-            | Self::Change
-            | Self::Register
-            | Self::Acknowledge
-            | Self::MemberAlarm
-            | Self::ShardAlarm
-            | Self::CampaignAlarm => 1,
-        }
-    }
-
-    /// Whether this fault can strike this step at all.
-    #[must_use]
-    pub const fn can(self, fault: Fault) -> bool {
-        match fault {
-            Fault::RequestLost => matches!(self.kind(), Kind::Message | Kind::Frames),
-            Fault::ReplyLost
-            | Fault::Duplicated
-            | Fault::Reordered
-            | Fault::Delayed
-            | Fault::CallerCrash
-            | Fault::ReceiverCrash => matches!(self.kind(), Kind::Message),
-            Fault::CrashBefore | Fault::CrashAfter | Fault::WriteFails => {
-                matches!(self.kind(), Kind::Commit | Kind::Alarm)
-            }
-            Fault::AlarmLate | Fault::AlarmTwice | Fault::AlarmDropped => matches!(self.kind(), Kind::Alarm),
-        }
-    }
-}
 
 const STEPS: usize = Step::ALL.len();
 const FAULTS: usize = Fault::ALL.len();
@@ -210,6 +49,8 @@ fn possible() -> impl Iterator<Item = (Step, Fault)> {
     pairs.filter(|(step, fault)| step.can(*fault))
 }
 
+/// Strikes in 65,536 at most, outside an outage.
+const OFTEN: u64 = 16_000;
 /// Strikes in 65,536 during an outage.
 const OUTAGE: u64 = 56_000;
 
@@ -248,6 +89,8 @@ pub(crate) struct Bias {
     pub(crate) focus: Option<Step>,
     pub(crate) outage: Option<(Step, Fault)>,
     pub(crate) cut: Option<Cut>,
+    /// The objects are close together, so that messages that leave together arrive together.
+    pub(crate) near: bool,
 }
 
 /// Decides at each step of one run whether something goes wrong.
@@ -261,6 +104,7 @@ pub(crate) struct Faults {
     /// One fault that one step hardly ever escapes.
     outage: Option<(Step, Fault)>,
     cut: Option<Cut>,
+    pub(crate) near: bool,
     passed: [[u32; FAULTS]; STEPS],
     pub(crate) on: bool,
     pub(crate) struck: Vec<Strike>,
@@ -286,7 +130,19 @@ impl Faults {
         let cut =
             Cut { member: draw.index(3), shard: draw.index(2), from_ms, to_ms: from_ms + draw.between(2_000, 120_000) };
         let cut = bias.cut.or(Some(cut).filter(|_| density > 0 && draw.once_in(4)));
-        Self { seed, choice, density, focus, outage, cut, passed: [[0; FAULTS]; STEPS], on: true, struck: Vec::new() }
+        let near = bias.near;
+        Self {
+            seed,
+            choice,
+            density,
+            focus,
+            outage,
+            cut,
+            near,
+            passed: [[0; FAULTS]; STEPS],
+            on: true,
+            struck: Vec::new(),
+        }
     }
 
     /// Whether this fault strikes now. Each call counts as passing the step.
@@ -315,14 +171,14 @@ impl Faults {
             Choice::Only(these) => these.contains(&strike),
             Choice::Seeded => {
                 let focused = self.focus == Some(step.number()) && self.density > 0;
+                let usual = if focused { self.density * 3 + 6_000 } else { self.density * step.weight() };
                 let threshold = if certain {
                     0x1_0000
                 } else if self.outage == Some((step, fault)) {
                     OUTAGE
-                } else if focused {
-                    self.density * 3 + 6_000
                 } else {
-                    self.density * step.weight()
+                    // No fault may strike so often that it hides those after it.
+                    (usual * fault.share() / 16).min(OFTEN)
                 };
                 self.roll(&strike) & 0xffff < threshold
             }

@@ -1,7 +1,7 @@
 //! A member's live feed as a subscriber sees it: frames in order, and a resume by the last number after a cut.
 
-use crate::fault::{Fault, Step};
 use crate::outcome::Violation;
+use crate::step::{Fault, Step};
 use crate::world::World;
 use counterfoil_core::wire::Event;
 use std::rc::Rc;
@@ -34,7 +34,9 @@ impl World {
     fn receive(&self, member: usize, events: &[Rc<Event>]) {
         for event in events {
             let mut subscribers = self.subscribers.borrow_mut();
-            let Some(subscriber) = subscribers.get_mut(member) else { return };
+            let Some(subscriber) = subscribers.get_mut(member) else {
+                return;
+            };
             let expected = subscriber.last + 1;
             subscriber.last = event.seq;
             drop(subscribers);
@@ -48,7 +50,9 @@ impl World {
     /// The connection is cut; the subscriber comes back and resumes.
     pub(crate) fn drop_socket(self: &Rc<Self>, member: usize) {
         let mut subscribers = self.subscribers.borrow_mut();
-        let Some(subscriber) = subscribers.get_mut(member).filter(|subscriber| subscriber.connected) else { return };
+        let Some(subscriber) = subscribers.get_mut(member).filter(|subscriber| subscriber.connected) else {
+            return;
+        };
         subscriber.connected = false;
         drop(subscribers);
         let pause_ms = i64::from(self.random_u32() % 3_000) + 50;
@@ -56,7 +60,9 @@ impl World {
     }
 
     fn resume(&self, member: usize) {
-        let Some(disk) = self.members.get(member) else { return };
+        let Some(disk) = self.members.get(member) else {
+            return;
+        };
         let last = self.subscribers.borrow_mut().get_mut(member).map_or(0, |subscriber| {
             subscriber.connected = true;
             subscriber.last

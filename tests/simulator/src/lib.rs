@@ -1,17 +1,20 @@
 //! A fault simulator for the redemption protocol.
 //!
-//! The decisions are core's own functions, `protocol::member` and `protocol::shard`; around them stands the shell
+//! The decisions are core's own functions (`protocol`, `reward`); around them stands the shell
 //! as `edge` runs it, on a virtual clock, with disks that lose what was not committed, a network that loses,
 //! doubles, delays and reorders, and alarms that come late, twice or never. A seed is a whole run: who does what
 //! when, which of the tasks that could go on does, and where something goes wrong.
 //!
 //! ```text
-//! scenario  what people do          member, shard, campaign  the shell of each object
-//! fault     what goes wrong, where  *_state                  its tables
-//! world     one run's objects       oracle                   the invariants
-//! platform  turns, commits, crashes defect                   mistakes planted to be found
-//! network   messages on their way   run                      one seed; shrinking
-//! alarm     each object's alarm     search                   many seeds
+//! scenario  what people do           member, shard, campaign, recorder, merchant  the shell of each object
+//! draw      what it is made of       *_state                  its tables
+//! step      steps, faults, where     fulfiller                somebody else's server
+//! fault     which strikes when       outside                  browsers, administrators
+//! meddle    the world changes        oracle                   the invariants
+//! world     one run's objects        defect                   mistakes planted to be found
+//! platform  turns, commits, crashes  run                      one seed; shrinking
+//! network   messages on their way    search                   many seeds
+//! alarm     each object's alarm      words                    what the trace says
 //! ```
 //!
 //! A message that starts a new party is a variant of `Request`, a new place for faults a `Step`; the table of
@@ -22,30 +25,43 @@ mod campaign;
 mod campaign_state;
 mod defect;
 mod disk;
+mod draw;
 mod due;
 mod event;
 mod exec;
 mod fault;
 mod feed;
+mod fulfiller;
+mod meddle;
 mod member;
+mod member_operate;
+mod member_report;
+mod member_reward;
 mod member_run;
 mod member_state;
+mod merchant;
 mod message;
 mod network;
 mod oracle;
+mod oracle_end;
+mod oracle_reward;
 mod outcome;
 mod outside;
 mod platform;
 mod prng;
+mod recorder;
 mod run;
 mod scenario;
 mod search;
 mod shard;
 mod shard_state;
+mod step;
+mod words;
 mod world;
 
 pub use defect::Defect;
-pub use fault::{Fault, Hits, Step, Strike};
+pub use fault::{Hits, Strike};
 pub use outcome::{Outcome, Violation};
 pub use run::{Plan, run, shrink};
 pub use search::{Found, Summary, search, seeds_until_caught};
+pub use step::{Fault, Step};

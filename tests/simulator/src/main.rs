@@ -12,7 +12,7 @@ use std::time::Instant;
 #[command(version)]
 struct Arguments {
     /// How many seeds.
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
     seeds: u64,
     /// The first seed.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -32,11 +32,12 @@ struct Arguments {
     /// Run each planted defect until it is caught; fails when 5,000 seeds do not show one.
     #[arg(long)]
     planted: bool,
+    /// With --planted: searches for each, from places far apart, of which the median is told.
+    #[arg(long, value_name = "N", default_value_t = 9, requires = "planted")]
+    searches: u64,
 }
 
 const PLANTED_SEEDS_MAX: u64 = 5_000;
-/// Searches for each planted defect, from places far apart, of which the median is told.
-const PLANTED_SEARCHES: u64 = 9;
 
 fn defect(name: &str) -> Result<Defect, String> {
     let names = || Defect::ALL.iter().map(|defect| defect.name()).collect::<Vec<_>>().join(", ");
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.seed {
         Some(seed) => one(seed, &arguments),
-        None if arguments.planted => planted(),
+        None if arguments.planted => planted(arguments.searches),
         None => many(&arguments),
     };
     match done {
@@ -65,7 +66,7 @@ fn many(arguments: &Arguments) -> Result<bool, &'static str> {
     let started = Instant::now();
     let summary = search(arguments.first, arguments.seeds, &plan, arguments.all)?;
     let took = started.elapsed();
-    println!("{}", table(&summary.hits));
+    print!("{}", table(&summary.hits));
     let rate = u128::from(summary.runs) * 1_000 / took.as_millis().max(1);
     println!(
         "{} seeds from {}, {} granted, {} refused with a record, {:.1} s, {rate} seeds/s",
@@ -124,14 +125,14 @@ fn tell(found: &Found, plan: &Plan) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn planted() -> Result<bool, &'static str> {
+fn planted(searches: u64) -> Result<bool, &'static str> {
     let mut all_caught = true;
     println!("{:24} {:>6} {:>6}  {:9} what is wrong", "planted defect", "median", "most", "breaks");
     for defect in Defect::ALL {
         let plan = Plan { defect: Some(*defect), ..Plan::default() };
         let mut took = Vec::new();
         let mut breaks = Vec::new();
-        for n in 0..PLANTED_SEARCHES {
+        for n in 0..searches {
             let caught = seeds_until_caught(1 + n * 1_000_000, PLANTED_SEEDS_MAX, &plan)?;
             let (seeds, by) = caught.map_or((u64::MAX, "-"), |(seeds, violation)| (seeds, violation.invariant));
             took.push(seeds);
@@ -152,22 +153,31 @@ fn planted() -> Result<bool, &'static str> {
     Ok(all_caught)
 }
 
-/// Steps down, faults across; `·` where a fault cannot strike a step.
+/// Faults of one block of the table.
+const COLUMNS: usize = 10;
+
+/// Steps down, faults across, in blocks that fit a page; `·` where a fault cannot strike a step, and no row where
+/// none of the block can.
 fn table(hits: &Hits) -> String {
-    let mut text = format!("{:22}", "step × fault");
-    for fault in Fault::ALL {
-        text.push_str(&format!(" {:>9}", fault.name().split(' ').next().unwrap_or_default()));
-    }
-    text.push_str(&format!("\n{:22}", ""));
-    for fault in Fault::ALL {
-        text.push_str(&format!(" {:>9}", fault.name().split(' ').nth(1).unwrap_or_default()));
-    }
-    for step in Step::ALL {
-        text.push_str(&format!("\n{:22}", step.name()));
-        for fault in Fault::ALL {
-            let cell = if step.can(*fault) { hits.of(*step, *fault).to_string() } else { "·".to_owned() };
-            text.push_str(&format!(" {cell:>9}"));
+    let mut text = String::new();
+    for faults in Fault::ALL.chunks(COLUMNS) {
+        text.push_str(&format!("{:24}", "step × fault"));
+        for word in 0..2 {
+            if word > 0 {
+                text.push_str(&format!("\n{:24}", ""));
+            }
+            for fault in faults {
+                text.push_str(&format!(" {:>10}", fault.name().split(' ').nth(word).unwrap_or_default()));
+            }
         }
+        for step in Step::ALL.iter().filter(|step| faults.iter().any(|fault| step.can(*fault))) {
+            text.push_str(&format!("\n{:24}", step.name()));
+            for fault in faults {
+                let cell = if step.can(*fault) { hits.of(*step, *fault).to_string() } else { "·".to_owned() };
+                text.push_str(&format!(" {cell:>10}"));
+            }
+        }
+        text.push_str("\n\n");
     }
     text
 }

@@ -1,24 +1,26 @@
 //! A Member's shell, line by line as `edge/src/member_drive.rs` runs it: the decisions are core's own.
 
 use crate::defect::Defect;
-use crate::disk::{Disk, Fault};
-use crate::fault::Step;
+use crate::disk::{Disk, Fault, Storage};
 use crate::member_state::MemberState;
-use crate::message::{Answer, RedeemCall, Reply, Request};
+use crate::message::{Answer, Party, ReadCode, RedeemCall, Reply, Request};
+use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::{DECISION_WAIT_MS, INTENT_DEADLINE_MS};
+use counterfoil_core::limits::{DECISION_WAIT_MS, INTENT_DEADLINE_MS, WEBHOOK_TOLERANCE_S};
 use counterfoil_core::protocol::member::{Known, Receipt, receive};
 use counterfoil_core::protocol::{Intent, MESSAGE_VERSION};
 use counterfoil_core::refusal::Refusal;
+use counterfoil_core::reward::RewardRecord;
 use counterfoil_core::rules::Facts;
+use counterfoil_core::time::Instant;
 use counterfoil_core::token::Attributes;
 use counterfoil_core::wire::Method;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -41,9 +43,18 @@ pub(crate) struct Run {
 pub(crate) struct Member {
     pub(crate) world: Rc<World>,
     pub(crate) number: usize,
-    pub(crate) disk: Rc<Disk<MemberState>>,
+    pub(crate) storage: Storage<MemberState>,
     pub(crate) runs: RefCell<BTreeMap<Rid, Run>>,
     pub(crate) queues: RefCell<BTreeMap<u16, VecDeque<oneshot::Sender<()>>>>,
+    /// Tries at the fulfiller that are under way in this instance.
+    pub(crate) trying: RefCell<BTreeSet<(Rid, u8)>>,
+    /// For [`Defect::OlderTryOverwrites`]: rewards as they were when their try began.
+    pub(crate) begun: RefCell<BTreeMap<(Rid, u8), RewardRecord>>,
+    /// How often the endpoint was heard to work again in this instance.
+    pub(crate) hurries: Cell<u32>,
+    /// When the report under way last sent something.
+    pub(crate) busy_since: Cell<Option<Instant>>,
+    pub(crate) report_failures: Cell<u32>,
     /// For [`Defect::FeedFromMemory`].
     pub(crate) last_event: Cell<Option<u64>>,
 }
@@ -53,19 +64,24 @@ impl Member {
         Self {
             world: Rc::clone(world),
             number,
-            disk: Rc::clone(disk),
+            storage: Storage::new(disk, world, Party::Member(number)),
             runs: RefCell::default(),
             queues: RefCell::default(),
+            trying: RefCell::default(),
+            begun: RefCell::default(),
+            hurries: Cell::new(0),
+            busy_since: Cell::new(None),
+            report_failures: Cell::new(0),
             last_event: Cell::new(None),
         }
     }
 
-    pub(crate) fn now(&self) -> counterfoil_core::time::Instant {
-        self.world.now()
+    pub(crate) fn now(&self) -> Instant {
+        self.world.clock(Party::Member(self.number))
     }
 
-    pub(crate) fn known(&self, rid: &Rid) -> Known {
-        self.disk.read().known(rid)
+    pub(crate) fn known(&self, rid: &Rid) -> Result<Known, Fault> {
+        Ok(self.storage.read()?.known(rid))
     }
 
     pub(crate) fn is_running(&self, rid: &Rid) -> bool {
@@ -74,27 +90,51 @@ impl Member {
 
     pub(crate) async fn answer(self: Rc<Self>, request: Request) -> Result<Reply, Fault> {
         let now = self.now();
-        if self.disk.read().due.clone().heal(now) {
-            self.disk.write(|state| state.due.heal(now));
+        if self.storage.read()?.due.needs_healing(now, self.world.defect) {
+            self.storage.write(|state| state.due.heal(now))?;
         }
         match request {
             Request::Redeem(call) => Ok(Reply::Answer(self.redeem(&call).await.unwrap_or_else(Answer::Failed))),
             Request::Inquire { intent, prepared } => self.fate(&intent, &prepared).map(Reply::Fate),
+            Request::Operate(order) => self.operate(&order).map(Reply::Operated),
+            // Checked outside the Member, by another clock.
+            Request::Callback { signed_at, .. }
+                if signed_at.plus_ms(WEBHOOK_TOLERANCE_S * 1_000) < self.world.now() =>
+            {
+                Err(Fault("the signature is too old"))
+            }
+            Request::Callback { id, webhook_id, outcome, .. } => {
+                self.callback(&id, &webhook_id, &outcome).map(Reply::Heard)
+            }
+            Request::Hurry => self.hurry().map(|()| Reply::Done),
             Request::Read => Ok(Reply::Done),
             Request::Recognise { .. }
             | Request::Prepare { .. }
             | Request::Settle { .. }
+            | Request::Settled { .. }
+            | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
-            | Request::Administer(_) => Err(Fault("not asked of a member")),
+            | Request::Administer(_)
+            | Request::Report(_)
+            | Request::EndpointFor { .. }
+            | Request::EndpointResult { .. }
+            | Request::EndpointTested
+            | Request::Webhook(_) => Err(Fault("not asked of a member")),
         }
     }
 
     /// Step 2: a request arrives.
     async fn redeem(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
         let now = self.now();
-        let attempts = self.disk.read().attempts(now);
-        let mut known = self.known(&call.rid);
+        if self.world.has(Defect::KeyPruned) {
+            let known = self.storage.read()?.redemption(&call.rid);
+            if known.is_some_and(|doc| doc.refusal.is_some() && doc.updated_at.plus_ms(60_000) < now) {
+                self.storage.write(|state| drop(state.redemptions.remove(&call.rid)))?;
+            }
+        }
+        let attempts = self.storage.read()?.attempts(now);
+        let mut known = self.known(&call.rid)?;
         if self.world.has(Defect::FingerprintIgnored) {
             known = match known {
                 Known::Absent => Known::Absent,
@@ -123,7 +163,9 @@ impl Member {
             }
             None => {}
         }
-        let Some(intent) = self.intent(call) else { return Ok(Answer::Refused(Refusal::CodeNotRecognised)) };
+        let Some(intent) = self.intent(call)? else {
+            return Ok(Answer::Refused(Refusal::CodeNotRecognised));
+        };
         if call.respond_async {
             return self.accept(intent).await;
         }
@@ -134,16 +176,18 @@ impl Member {
 
     fn add_attempt(&self) -> Result<(), Fault> {
         let now = self.now();
-        self.disk.transaction(&self.world, Step::Attempt, |state| {
+        self.storage.transaction(Step::Attempt, |state| {
             state.add_attempt(now);
             Ok(())
         })
     }
 
-    fn intent(&self, call: &RedeemCall) -> Option<Intent> {
-        let (campaign, seq) = call.code?;
+    fn intent(&self, call: &RedeemCall) -> Result<Option<Intent>, Fault> {
+        let Some(ReadCode { campaign, seq, epoch_revoked }) = call.code else {
+            return Ok(None);
+        };
         let now = self.now();
-        Some(Intent {
+        Ok(Some(Intent {
             v: MESSAGE_VERSION,
             rid: call.rid,
             fp: call.fp,
@@ -153,18 +197,17 @@ impl Member {
                 seq,
                 epoch: 0,
                 profile: Profile::S20,
-                epoch_revoked: false,
+                epoch_revoked,
                 method: Method::Frontend,
                 currency: None,
                 attributes: Attributes::default(),
                 roles: vec![],
-                member_uses: self.disk.read().uses(campaign),
+                member_uses: self.storage.read()?.uses(campaign),
             },
             order: call.order.clone(),
-            actor: "member".to_owned(),
-            own: true,
+            actor: None,
             deadline: now.plus_ms(INTENT_DEADLINE_MS),
-        })
+        }))
     }
 
     /// `Prefer: respond-async`.
@@ -178,7 +221,7 @@ impl Member {
         let rid = intent.rid;
         // Another request with this key may have come in while the shard was asked.
         let blind = self.world.has(Defect::AcceptBlind);
-        let known = self.known(&rid);
+        let known = self.known(&rid)?;
         let running = self.runs.borrow().get(&rid).map(|run| run.intent.fp);
         let taken = match known {
             Known::Absent => running,
@@ -203,7 +246,7 @@ impl Member {
 
     /// The same key again.
     async fn replay(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
-        let undecided = matches!(self.known(&call.rid), Known::Open(_));
+        let undecided = matches!(self.known(&call.rid)?, Known::Open(_));
         if undecided && !call.respond_async {
             if !self.is_running(&call.rid) {
                 self.drive_again(&call.rid)?;
@@ -222,7 +265,7 @@ impl Member {
         };
         match ended {
             Ended::Recorded | Ended::Kept => {
-                if self.known(rid) == Known::Absent {
+                if self.known(rid)? == Known::Absent {
                     let intent = self.runs.borrow().get(rid).map(|run| run.intent.clone());
                     self.keep(&intent.ok_or(Fault("a run ended without a record"))?, 0, None)?;
                 }
@@ -236,7 +279,7 @@ impl Member {
 
     /// The redemption as it stands.
     fn current(&self, rid: &Rid) -> Result<Answer, Fault> {
-        let redemption = self.disk.read().redemption(rid).ok_or(Fault("a redemption is missing"))?;
+        let redemption = self.storage.read()?.redemption(rid).ok_or(Fault("a redemption is missing"))?;
         Ok(match (&redemption.refusal, redemption.status) {
             (Some(refusal), _) => Answer::Refused(refusal.clone()),
             (None, status) if !status.is_decided() => Answer::Accepted,

@@ -3,23 +3,26 @@
 use crate::defect::Defect;
 use crate::disk::Fault;
 use crate::due::{Item, Net};
-use crate::fault::Step;
 use crate::member::{Ended, Member, Run, place};
-use crate::member_state::{MemberState, Record};
+use crate::member_reward::Outside;
+use crate::member_state::MemberState;
 use crate::message::{Out, Party, Reply, Request};
+use crate::step::Step;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::INTENT_DEADLINE_MS;
 use counterfoil_core::protocol::member::{DecideStep, Known, MemberView, Settlement, decide, inquire, open};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, backoff_ms};
 use counterfoil_core::wire::Event;
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::rc::Rc;
 
 const PARTICIPANT_WAIT_MS: i64 = 8_000;
 const LATE_MAX: u32 = 3;
+/// Tries at fulfillers in one turn of the alarm.
+const TRIES_PER_TURN: u32 = 6;
 /// Why a redemption is tried again.
 const UNREACHED: &str = "a participant could not be reached";
 /// As [`UNREACHED`]: until something of the balance is spent.
@@ -34,11 +37,16 @@ impl Member {
         let member = Rc::clone(self);
         self.world.spawn(Party::Member(self.number), async move {
             let (ended, settlement) = member.run(&intent).await;
+            let decided = matches!(ended, Ended::Recorded);
             let run = member.runs.borrow_mut().remove(&rid);
             for waiter in run.into_iter().flat_map(|run| run.waiters) {
                 let _ = waiter.send(ended.clone());
             }
+            if decided {
+                member.start_tries(&rid);
+            }
             member.settle(&intent, settlement).await;
+            member.report().await;
         });
         receiver
     }
@@ -47,10 +55,12 @@ impl Member {
     pub(crate) async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Settlement) {
         let mut intent = intent.clone();
         let _turn = self.take_turn(intent.campaign).await;
-        if !self.world.has(Defect::LimitReadEarly) {
-            intent.facts.member_uses = self.disk.read().uses(intent.campaign);
-        }
         for _ in 0..LATE_MAX {
+            match self.storage.read().map(|state| state.uses(intent.campaign)) {
+                Ok(_) if self.world.has(Defect::LimitReadEarly) => {}
+                Ok(uses) => intent.facts.member_uses = uses,
+                Err(fault) => return (Ended::Failed(fault), Settlement::None),
+            }
             intent.deadline = self.now().plus_ms(INTENT_DEADLINE_MS);
             let request = Request::Prepare { intent: Rc::new(intent.clone()) };
             let answer = match self.ask_shard(intent.campaign, Step::Prepare, request).await {
@@ -60,7 +70,7 @@ impl Member {
             };
             match self.conclude(&intent, &answer) {
                 Ok((Some(Ended::Overflow), settlement)) => {
-                    let open = matches!(self.known(&intent.rid), Known::Open(_));
+                    let open = matches!(self.known(&intent.rid), Ok(Known::Open(_)));
                     let driven = open && !self.world.has(Defect::OverflowForgotten);
                     let ended = if driven { self.fail(&intent, OVERFLOW) } else { Ended::Overflow };
                     return (ended, settlement);
@@ -79,7 +89,7 @@ impl Member {
 
     /// Step 5: decides and writes in one transaction. `None` asks the participant again.
     pub(crate) fn conclude(
-        &self,
+        self: &Rc<Self>,
         intent: &Intent,
         answer: &PrepareAnswer,
     ) -> Result<(Option<Ended>, Settlement), Fault> {
@@ -90,16 +100,19 @@ impl Member {
         {
             prepared.per_member = None;
         }
-        let (ended, settlement, events) = self.disk.transaction(&self.world, Step::Decide, |state| {
+        let (pid, member_id) = (self.pid(), self.member_id());
+        let (ended, settlement, events) = self.storage.transaction(Step::Decide, |state| {
             let overwrite = self.world.has(Defect::DecidedOverwritten);
-            let wallet = state.wallet.clone();
+            let wallet = state.wallet_at(at, self.world.defect);
             let view = MemberView {
                 known: if overwrite { Known::Absent } else { state.known(&intent.rid) },
                 member_uses: state.uses(intent.campaign),
                 wallet: &wallet,
                 next_ledger_row: state.next_ledger_row(),
-                granted: state.redemptions.get(&intent.rid).is_some_and(Record::granted),
+                consumed: state.redemptions.get(&intent.rid).is_some_and(|record| record.consumed),
                 opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
+                member_id: &member_id,
+                pid: &pid,
             };
             let Ok(step) = decide(&view, intent, &answer, &self.world.names(), at) else {
                 let abort = self.aborts_undecided();
@@ -109,12 +122,12 @@ impl Member {
             Ok(match step {
                 DecideStep::Commit(decision) => {
                     let settlement = decision.settlement;
-                    let ended = match (&decision.redemption, &decision.refusal) {
+                    let ended = match (&decision.changes.redemption, &decision.refusal) {
                         (None, Some(refusal)) => Ended::Refused(refusal.clone()),
                         (_, _) => Ended::Recorded,
                     };
                     self.remember_feed(state);
-                    let events = state.apply(intent, *decision, at, self.world.defect)?;
+                    let events = state.apply(intent, *decision, &pid, at, self.world.defect)?;
                     self.last_event.set(state.remembered);
                     state.due.done(Item::Open(intent.rid));
                     (Some(ended), settlement, events)
@@ -147,7 +160,8 @@ impl Member {
 
     /// A participant could not be reached: kept, and tried again by the alarm.
     pub(crate) fn fail(&self, intent: &Intent, error: &str) -> Ended {
-        let tries = self.disk.read().open.get(&intent.rid).map_or(0, |open| open.tries) + 1;
+        let opened = self.storage.read().ok().and_then(|state| state.open.get(&intent.rid).map(|open| open.tries));
+        let tries = opened.unwrap_or(0) + 1;
         match self.keep(intent, tries, Some(error)) {
             Ok(()) => Ended::Kept,
             Err(fault) => Ended::Failed(fault),
@@ -158,11 +172,11 @@ impl Member {
     pub(crate) fn keep(&self, intent: &Intent, tries: u32, last_error: Option<&str>) -> Result<(), Fault> {
         let at = self.now();
         let next = at.plus_ms(backoff_ms(tries, self.world.random_u32()));
-        let events = self.disk.transaction(&self.world, Step::Open, |state| {
+        let events = self.storage.transaction(Step::Open, |state| {
             let created_at = state.open.get(&intent.rid).map_or(at, |open| open.opened_at);
             let names = self.world.names();
             let redemption = open(intent, tries.max(1), last_error, Some(next), &names, created_at, at);
-            state.due.plan(Item::Open(intent.rid), next);
+            state.due.plan(Item::Open(intent.rid), next, at);
             self.remember_feed(state);
             let events = state.open(&Rc::new(intent.clone()), redemption, tries)?;
             self.last_event.set(state.remembered);
@@ -177,15 +191,14 @@ impl Member {
         let now = self.now();
         if self.is_running(rid) {
             let again = now.plus_ms(INTENT_DEADLINE_MS);
-            self.disk.step(Step::Redrive, |state| state.due.plan(Item::Open(*rid), again));
-            return Ok(());
+            return self.storage.step(Step::Redrive, |state| state.due.plan(Item::Open(*rid), again, now));
         }
-        let opened = self.disk.read().open.get(rid).cloned();
+        let opened = self.storage.read()?.open.get(rid).cloned();
         match opened {
             Some(open) => {
                 let again = now.plus_ms(INTENT_DEADLINE_MS * 2);
-                self.disk.transaction(&self.world, Step::Redrive, |state| {
-                    state.due.plan(Item::Open(*rid), again);
+                self.storage.transaction(Step::Redrive, |state| {
+                    state.due.plan(Item::Open(*rid), again, now);
                     if self.world.has(Defect::OpenDroppedEarly) {
                         state.open.remove(rid);
                         state.redemptions.remove(rid);
@@ -195,39 +208,39 @@ impl Member {
                 })?;
                 drop(self.start((*open.intent).clone()));
             }
-            None => self.disk.write(|state| state.due.done(Item::Open(*rid))),
+            None => self.storage.write(|state| state.due.done(Item::Open(*rid)))?,
         }
         Ok(())
     }
 
     /// Step 7: a participant asks.
-    pub(crate) fn fate(&self, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
+    pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
         let overwrite = self.world.has(Defect::DecidedOverwritten);
-        let known = if overwrite { Known::Absent } else { self.known(&intent.rid) };
-        let granted = self.disk.read().redemption(&intent.rid).is_some_and(|doc| doc.refusal.is_none());
+        let known = if overwrite { Known::Absent } else { self.known(&intent.rid)? };
+        let consumed = self.storage.read()?.redemptions.get(&intent.rid).is_some_and(|record| record.consumed);
         let running = self.is_running(&intent.rid);
         if self.world.has(Defect::RunningIsNo) && running && !matches!(known, Known::Decided(_)) {
             return Ok(Fate::Aborted);
         }
-        if let Ok(fate) = inquire(known, granted, running, &intent.fp) {
+        if let Ok(fate) = inquire(known, consumed, running, &intent.fp) {
             return Ok(fate);
         }
         let (_, settlement) = self.conclude(intent, &PrepareAnswer::Prepared(prepared.clone()))?;
+        self.start_tries(&intent.rid);
+        self.start_report();
         Ok(match settlement {
             Settlement::Settle => Fate::Committed,
             Settlement::Abort | Settlement::None => Fate::Aborted,
         })
     }
 
-    /// Step 6: tells the participant. When the message is lost, its alarm asks.
+    /// Step 6: what was decided against is given back at once; the rest the Recorder tells in bulk. When a message
+    /// is lost, the participant's alarm asks.
     pub(crate) async fn settle(&self, intent: &Intent, settlement: Settlement) {
-        let (step, fate) = match settlement {
-            Settlement::None => return,
-            Settlement::Settle => (Step::Settle, Fate::Committed),
-            Settlement::Abort => (Step::Abort, Fate::Aborted),
-        };
-        let request = Request::Settle { rid: intent.rid, fp: intent.fp, fate };
-        let _ = self.ask_shard(intent.campaign, step, request).await;
+        if settlement == Settlement::Abort {
+            let request = Request::Settle { rid: intent.rid, fp: intent.fp, fate: Fate::Aborted };
+            let _ = self.ask_shard(intent.campaign, Step::Abort, request).await;
+        }
     }
 
     /// Asks the campaign's shard, with a bound on the wait.
@@ -261,19 +274,52 @@ impl Member {
         Turn { member: Rc::clone(self), campaign }
     }
 
-    /// The alarm: drives what was accepted.
-    pub(crate) fn ring(self: &Rc<Self>) -> Result<(), Fault> {
-        let now = self.now();
-        let net = Net::of(self.world.defect);
-        let items = self.disk.transaction(&self.world, Step::MemberAlarm, |state| Ok(state.due.take(now, net)))?;
+    /// The alarm: drives what was accepted, looks after rewards, and repeats what was not heard.
+    pub(crate) async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+        let (party, now) = (Party::Member(self.number), self.now());
+        let defect = self.world.defect;
+        let items = self.storage.transaction(Step::MemberAlarm, |state| Ok(state.due.take(now, defect)))?;
+        let mut tries = 0;
+        let mut outside: Vec<(Item, Outside)> = vec![];
         for item in items {
-            match item {
-                Item::Open(rid) => self.drive_again(&rid)?,
-                Item::Pending | Item::Push => self.disk.write(|state| state.due.done(item)),
+            let begun = self.begin_item(item, &mut tries, &mut outside);
+            if begun.is_err() && self.world.has(Defect::PoisonSpreads) {
+                return begun;
             }
+            self.world.survive(party, &self.storage, item, begun);
         }
-        if net != Net::Never {
-            self.disk.write(|state| state.due.rearm(now));
+        let ends = outside.into_iter().map(|(item, work)| async move {
+            self.world.survive(party, &self.storage, item, work.await);
+        });
+        drop(join_all(ends).await);
+        if Net::of(defect) != Net::Never {
+            let now = self.now();
+            self.storage.write(|state| state.due.rearm(now))?;
+        }
+        Ok(())
+    }
+
+    fn begin_item(
+        self: &Rc<Self>,
+        item: Item,
+        tries: &mut u32,
+        outside: &mut Vec<(Item, Outside)>,
+    ) -> Result<(), Fault> {
+        match item {
+            Item::Open(rid) => self.drive_again(&rid)?,
+            Item::Undo(rid) => outside.push((item, Box::pin(Rc::clone(self).give_back(rid)))),
+            Item::Reward(rid, index) if *tries < TRIES_PER_TURN => {
+                if let Some(work) = self.wake_reward(rid, index)? {
+                    *tries += 1;
+                    outside.push((item, work));
+                }
+            }
+            Item::Reward(..) => {
+                let now = self.now();
+                self.storage.write(|state| state.due.plan(item, now, now))?;
+            }
+            Item::Report => outside.push((item, Box::pin(Rc::clone(self).ring_report()))),
+            Item::Pending | Item::Push | Item::Wake => self.storage.write(|state| state.due.done(item))?,
         }
         Ok(())
     }

@@ -2,27 +2,39 @@
 
 use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
-use crate::due::Due;
+use crate::due::{Due, Item};
+use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS};
 use counterfoil_core::protocol::Intent;
-use counterfoil_core::protocol::member::{Attempts, Decision, Known};
+use counterfoil_core::protocol::member::{Attempts, Decision, Known, Settlement};
+use counterfoil_core::protocol::report::{Record as Reported, ReportRow, Settled, month_of};
+use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{Event, LedgerRow, Redemption, RedemptionStatus, Reward, Wallet};
+use counterfoil_core::wallet::booster;
+use counterfoil_core::wire::{Event, LedgerRow, Redemption, RewardState, RewardValue, Wallet};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// How long a commit leaves reporting to the request that made it, before the alarm does.
+const REPORT_AFTER_MS: i64 = 5_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) fp: Fingerprint,
     pub(crate) decided: bool,
-    pub(crate) campaign: u16,
+    /// Absent for a gift.
+    pub(crate) campaign: Option<u16>,
+    pub(crate) seq: u32,
+    /// The use belongs to it.
+    pub(crate) consumed: bool,
     pub(crate) doc: Rc<Redemption>,
 }
 
 impl Record {
-    pub(crate) fn granted(&self) -> bool {
-        self.decided && self.doc.status == RedemptionStatus::Granted
+    /// Decided for, whatever became of it since.
+    pub(crate) fn accepted(&self) -> bool {
+        self.decided && self.doc.refusal.is_none()
     }
 }
 
@@ -31,6 +43,21 @@ pub(crate) struct Open {
     pub(crate) intent: Rc<Intent>,
     pub(crate) opened_at: Instant,
     pub(crate) tries: u32,
+}
+
+/// A use that is to be given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undo {
+    pub(crate) campaign: u16,
+    pub(crate) seq: u32,
+    pub(crate) tries: u32,
+}
+
+/// A link of the audit chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) entry: Entry,
+    pub(crate) hash: String,
 }
 
 /// See the module.
@@ -42,7 +69,10 @@ pub(crate) struct MemberState {
     pub(crate) attempts: Vec<Instant>,
     pub(crate) wallet: Wallet,
     pub(crate) ledger: Vec<Rc<LedgerRow>>,
-    pub(crate) rewards: Vec<Rc<Reward>>,
+    pub(crate) rewards: BTreeMap<(Rid, u8), Rc<RewardRecord>>,
+    pub(crate) undo: BTreeMap<Rid, Undo>,
+    pub(crate) chain: Vec<Rc<Link>>,
+    pub(crate) outbox: BTreeMap<(String, u64), Rc<ReportRow>>,
     pub(crate) events: Vec<Rc<Event>>,
     pub(crate) due: Due,
     /// Only for [`Defect::FeedFromMemory`]: the last number as the running object remembers it.
@@ -89,7 +119,7 @@ impl MemberState {
             in_window: u32::try_from(latest.len()).unwrap_or(u32::MAX),
             earliest: latest.last().copied(),
             allowed: ATTEMPTS_PER_DAY,
-            has_grant: self.redemptions.values().any(Record::granted),
+            has_grant: self.redemptions.values().any(|record| record.consumed && record.campaign.is_some()),
         }
     }
 
@@ -105,7 +135,8 @@ impl MemberState {
             Some(record) => overwrite || (!record.decided && record.fp == intent.fp),
         };
         if written {
-            let record = Record { fp: intent.fp, decided, campaign: intent.campaign, doc: Rc::new(doc) };
+            let (fp, campaign, seq) = (intent.fp, Some(intent.campaign), intent.facts.seq);
+            let record = Record { fp, decided, campaign, seq, consumed: false, doc: Rc::new(doc) };
             self.redemptions.insert(intent.rid, record);
         }
         written
@@ -133,12 +164,13 @@ impl MemberState {
     pub(crate) fn apply(
         &mut self,
         intent: &Intent,
-        decision: Decision,
+        mut decision: Decision,
+        pid: &str,
         now: Instant,
         defect: Option<Defect>,
     ) -> Result<Vec<Rc<Event>>, Fault> {
         let overwrite = defect == Some(Defect::DecidedOverwritten);
-        if let Some(redemption) = decision.redemption
+        if let Some(redemption) = decision.changes.redemption.clone()
             && !self.put_redemption(intent, redemption, true, overwrite)
         {
             return Err(Fault("a redemption was decided twice"));
@@ -147,26 +179,186 @@ impl MemberState {
         if decision.attempt {
             self.add_attempt(now);
         }
-        if let Some(wallet) = decision.wallet {
-            self.wallet = wallet;
-        }
         if let Some(uses) = decision.member_uses {
-            self.campaign_uses.insert(intent.campaign, uses);
+            let counted = if defect == Some(Defect::CountedByCode) { 0 } else { intent.campaign };
+            self.campaign_uses.insert(counted, uses);
+            if let Some(record) = self.redemptions.get_mut(&intent.rid) {
+                record.consumed = true;
+            }
         }
-        for row in decision.ledger {
-            // UNIQUE (id): a second row of one redemption fails the whole commit.
-            if !overwrite && self.ledger.iter().any(|known| known.ledger_id == row.ledger_id) {
+        if std::mem::take(&mut decision.changes.give_back) {
+            // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
+            let undo = Undo { campaign: intent.campaign, seq: intent.facts.seq, tries: 0 };
+            self.add_undo(&intent.rid, undo, now);
+        }
+        let settled = Settled { campaign: intent.campaign, shard: 0, rid: intent.rid, fp: intent.fp };
+        let settled = (decision.settlement == Settlement::Settle).then_some(settled);
+        self.write_effects(decision.changes, pid, settled, now, defect)
+    }
+
+    /// Writes the changes to a decided redemption.
+    pub(crate) fn write(
+        &mut self,
+        rid: &Rid,
+        changes: Changes,
+        pid: &str,
+        now: Instant,
+        defect: Option<Defect>,
+    ) -> Result<Vec<Rc<Event>>, Fault> {
+        let mut undo = None;
+        let record = self.redemptions.get_mut(rid).filter(|record| record.decided);
+        if let Some(record) = record {
+            if let Some(redemption) = &changes.redemption {
+                record.doc = Rc::new(redemption.clone());
+            }
+            if changes.give_back && (record.consumed || defect == Some(Defect::UseReturnedTwice)) {
+                record.consumed = false;
+                undo = record.campaign.map(|campaign| Undo { campaign, seq: record.seq, tries: 0 });
+            }
+        } else if changes.redemption.is_some() {
+            return Err(Fault("a redemption is missing"));
+        }
+        if let Some(undo) = undo {
+            if defect != Some(Defect::CounterKept) {
+                let uses = self.campaign_uses.entry(undo.campaign).or_default();
+                *uses = uses.checked_sub(1).ok_or(Fault("a counter would be negative"))?;
+            }
+            if defect != Some(Defect::UseNotGivenBack) {
+                self.add_undo(rid, undo, now);
+            }
+        }
+        self.write_effects(changes, pid, None, now, defect)
+    }
+
+    /// A gift: decided in one commit, by nobody but its Member.
+    pub(crate) fn give(
+        &mut self,
+        rid: &Rid,
+        fp: Fingerprint,
+        changes: Changes,
+        pid: &str,
+        now: Instant,
+    ) -> Result<Vec<Rc<Event>>, Fault> {
+        if self.redemptions.contains_key(rid) {
+            return Err(Fault("a redemption was decided twice"));
+        }
+        let doc = Rc::new(changes.redemption.clone().ok_or(Fault("a gift without a redemption"))?);
+        let record = Record { fp, decided: true, campaign: None, seq: 0, consumed: true, doc };
+        self.redemptions.insert(*rid, record);
+        self.write_effects(changes, pid, None, now, None)
+    }
+
+    fn add_undo(&mut self, rid: &Rid, undo: Undo, now: Instant) {
+        self.undo.entry(*rid).or_insert(undo);
+        self.due.plan(Item::Undo(*rid), now, now);
+    }
+
+    /// Rewards, ledger, wallet, feed and audit.
+    fn write_effects(
+        &mut self,
+        changes: Changes,
+        pid: &str,
+        settled: Option<Settled>,
+        now: Instant,
+        defect: Option<Defect>,
+    ) -> Result<Vec<Rc<Event>>, Fault> {
+        for mut record in changes.rewards {
+            if defect == Some(Defect::NoticeForgotten) {
+                record.delivery.notice = None;
+            }
+            let (key, due_at) = ((record.rid, record.index), record.due_at());
+            self.rewards.insert(key, Rc::new(record));
+            match due_at {
+                Some(_) if defect == Some(Defect::DeliveryUnplanned) => {}
+                Some(at) => self.due.plan(Item::Reward(key.0, key.1), at, now),
+                None => self.due.done(Item::Reward(key.0, key.1)),
+            }
+        }
+        if let Some(wallet) = changes.wallet {
+            // Boosters are the rewards that run.
+            self.wallet = Wallet { boosters: vec![], ..wallet };
+        }
+        for row in changes.ledger {
+            // UNIQUE (id): a row that is written twice fails the whole commit.
+            if self.ledger.iter().any(|known| known.ledger_id == row.ledger_id) {
                 return Err(Fault("a ledger row was written twice"));
             }
             self.ledger.push(Rc::new(row));
         }
-        for reward in decision.rewards {
-            if !overwrite && self.rewards.iter().any(|known| known.id == reward.id) {
-                return Err(Fault("a reward was written twice"));
-            }
-            self.rewards.push(Rc::new(reward));
+        if let Some(draft) = changes.audit.filter(|_| defect != Some(Defect::AuditSkipped)) {
+            let (n, prev, at) = match self.chain.last() {
+                Some(last) => (last.entry.n + 1, last.hash.clone(), now.max(last.entry.at)),
+                None => (1, NOTHING_BEFORE.to_owned(), now),
+            };
+            let prev = if defect == Some(Defect::ChainUnlinked) { NOTHING_BEFORE.to_owned() } else { prev };
+            let entry = Entry::chain(&prev, &format!("member/{pid}"), n, at, &draft);
+            let hash = entry.hash();
+            let link = Rc::new(Link { entry: entry.clone(), hash: hash.clone() });
+            self.chain.push(link);
+            let record =
+                changes.redemption.map(|redemption| Reported { redemption, pid: pid.to_owned(), tester: false });
+            self.add_report(
+                ReportRow { n, entry: Some(entry), hash, tester: false, record, events: vec![], settled },
+                at,
+                now,
+            );
         }
-        Ok(self.add_events(decision.events.into_iter().map(|(kind, data)| (kind, Some(data))), now))
+        Ok(self.add_events(changes.events.into_iter().map(|(kind, data)| (kind, Some(data))), now))
+    }
+
+    fn add_report(&mut self, mut row: ReportRow, at: Instant, now: Instant) {
+        let (n, month) = (row.n, month_of(at));
+        let begun = row.record.as_ref().map(|record| month_of(record.redemption.created_at));
+        if let Some(begun) = begun.filter(|begun| *begun != month) {
+            let record = row.record.take();
+            let elsewhere =
+                ReportRow { n, entry: None, hash: String::new(), tester: false, record, events: vec![], settled: None };
+            self.outbox.insert((begun, n), Rc::new(elsewhere));
+        }
+        self.outbox.insert((month, n), Rc::new(row));
+        if !self.due.is_planned(Item::Report) {
+            self.due.plan(Item::Report, now.plus_ms(REPORT_AFTER_MS), now);
+        }
+    }
+
+    /// What the member has, with the boosters that run.
+    pub(crate) fn wallet_at(&self, now: Instant, defect: Option<Defect>) -> Wallet {
+        let mut wallet = self.wallet.clone();
+        let for_ever = defect == Some(Defect::BoosterForEver);
+        let runs = |state| state == RewardState::Granted || (for_ever && state == RewardState::Complete);
+        let running = self.rewards.values().filter(|held| runs(held.state()));
+        wallet.boosters = running.filter_map(|held| booster(&held.reward)).collect();
+        if for_ever {
+            wallet.boosters.iter_mut().for_each(|booster| booster.runs_until = booster.runs_until.plus_ms(DAY_MS));
+        }
+        wallet.boosters.retain(|booster| booster.runs_until > now);
+        wallet.boosters.sort_by_key(|booster| booster.runs_until);
+        if defect == Some(Defect::BoosterTwice) {
+            for booster in &mut wallet.boosters {
+                booster.multiplier_permille = booster.multiplier_permille.pow(2) / 1_000;
+            }
+        }
+        wallet
+    }
+
+    /// The rewards of a redemption, by index.
+    pub(crate) fn held(&self, rid: &Rid) -> Vec<RewardRecord> {
+        self.rewards.range((*rid, 0)..=(*rid, u8::MAX)).map(|(_, record)| (**record).clone()).collect()
+    }
+
+    /// Features that applied rewards of other redemptions give.
+    pub(crate) fn features_elsewhere(&self, rid: &Rid) -> Vec<String> {
+        let others = self.rewards.values().filter(|record| record.rid != *rid && record.applied.is_some());
+        others
+            .filter_map(|record| match &record.reward.value {
+                RewardValue::Feature { key } => Some(key.clone()),
+                RewardValue::Credit { .. }
+                | RewardValue::Amount { .. }
+                | RewardValue::Percent { .. }
+                | RewardValue::Booster { .. }
+                | RewardValue::Reference { .. } => None,
+            })
+            .collect()
     }
 
     fn add_events(

@@ -1,11 +1,16 @@
 //! What the parties say to each other: the calls of `edge/src/calls.rs` that take part in a redemption.
 
 use crate::disk::Fault;
+use crate::step::Step;
 use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::protocol::report::Report;
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared};
 use counterfoil_core::refusal::Refusal;
+use counterfoil_core::reward::Refused;
 use counterfoil_core::rules::{Facts, Rules};
-use counterfoil_core::wire::{CampaignStatus, Event, Redemption, RewardValue};
+use counterfoil_core::time::Instant;
+use counterfoil_core::webhook::Outcome;
+use counterfoil_core::wire::{CampaignStatus, Event, Redemption, RewardDefinition, RewardValue};
 use futures_channel::oneshot;
 use std::rc::Rc;
 
@@ -15,6 +20,11 @@ pub(crate) enum Party {
     Member(usize),
     Shard(usize),
     Campaign(usize),
+    /// By month, from the first of the run.
+    Recorder(usize),
+    Merchant,
+    /// Outside, and reached by HTTP.
+    Fulfiller,
     /// Whoever stands outside: a member's tab or an administrator, by the number of what they do.
     Outside(usize),
 }
@@ -25,9 +35,20 @@ impl std::fmt::Display for Party {
             Self::Member(n) => write!(f, "M{n}"),
             Self::Shard(n) => write!(f, "P{n}"),
             Self::Campaign(n) => write!(f, "C{n}"),
+            Self::Recorder(n) => write!(f, "R{n}"),
+            Self::Merchant => write!(f, "E"),
+            Self::Fulfiller => write!(f, "F"),
             Self::Outside(n) => write!(f, "W{n}"),
         }
     }
+}
+
+/// A code as the Worker has read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadCode {
+    pub(crate) campaign: u16,
+    pub(crate) seq: u32,
+    pub(crate) epoch_revoked: bool,
 }
 
 /// A member's request as the Worker passes it on.
@@ -35,8 +56,10 @@ impl std::fmt::Display for Party {
 pub(crate) struct RedeemCall {
     pub(crate) rid: Rid,
     pub(crate) fp: Fingerprint,
-    /// Campaign and seq; absent where the tag does not fit.
-    pub(crate) code: Option<(u16, u32)>,
+    /// Absent where the tag does not fit.
+    pub(crate) code: Option<ReadCode>,
+    /// What was typed, whatever its tag.
+    pub(crate) typed: ReadCode,
     pub(crate) order: Option<String>,
     pub(crate) respond_async: bool,
 }
@@ -50,6 +73,8 @@ pub(crate) enum Change {
     Worth(RewardValue),
     /// Mints so many more codes.
     Mint(u32),
+    /// Codes of earlier epochs count as recalled from now on.
+    MinEpoch(u8),
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +100,44 @@ pub(crate) enum Request {
         shard: u32,
     },
     Administer(Change),
+    /// Decided and recorded, in bulk.
+    Settled {
+        items: Rc<Vec<(Rid, Fingerprint)>>,
+    },
+    /// A decided use is given back.
+    Undo {
+        rid: Rid,
+        seq: u32,
+    },
+    /// To a Recorder.
+    Report(Rc<Report>),
+    /// Asked of the Merchant before each try; who asks is woken when a disabled endpoint works again.
+    EndpointFor {
+        member: usize,
+    },
+    /// Told to the Merchant after a try.
+    EndpointResult {
+        member: usize,
+        outcome: TryOutcome,
+        version: u32,
+        waits: bool,
+    },
+    /// An administrator's test of the endpoint has succeeded.
+    EndpointTested,
+    /// The endpoint works again.
+    Hurry,
+    /// To the fulfiller.
+    Webhook(Rc<Webhook>),
+    /// From the fulfiller, signed.
+    Callback {
+        id: String,
+        /// The same on every try.
+        webhook_id: String,
+        outcome: Outcome,
+        signed_at: Instant,
+    },
+    /// A player's move, or an administrator's command.
+    Operate(Rc<Order>),
     /// Any read: it changes nothing, and heals a lost alarm as every event does.
     Read,
 }
@@ -107,7 +170,89 @@ pub(crate) enum Reply {
         version: u32,
         in_force: bool,
     },
+    /// Answered by a Member to a player or an operator: what the order named, or why not.
+    Operated(Result<(), Declined>),
+    /// A callback's answer: whether it was refused as illegal.
+    Heard(bool),
+    /// What a try needs.
+    Endpoint {
+        disabled: bool,
+        waiting: bool,
+        version: u32,
+    },
+    /// HTTP from outside.
+    Http(Http),
     Done,
+}
+
+/// How a try at the endpoint ended, as its Merchant is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TryOutcome {
+    Ok,
+    Failed,
+    Gone,
+}
+
+/// A message to the fulfiller.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    /// `webhook-id`.
+    pub(crate) id: String,
+    /// The reward that it is about.
+    pub(crate) reward: String,
+    /// Whose reward.
+    pub(crate) member: usize,
+    /// `reward.cancelled`, not `reward.fulfil`.
+    pub(crate) cancelled: bool,
+    pub(crate) attempt: u32,
+}
+
+/// A fulfiller's answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<&'static str>,
+    pub(crate) body: Option<&'static str>,
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Declined {
+    NotFound,
+    Refused(Refused),
+}
+
+/// What somebody wants of a redemption or of one of its rewards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Claim,
+    Activate,
+    Decline,
+    /// An administrator claims for the member.
+    ClaimFor,
+    ActivateFor,
+    Retry,
+    RetryReward,
+    ResolveGranted,
+    ResolveCancelled {
+        unknown_outcome: bool,
+    },
+    Reset {
+        tester: bool,
+    },
+    Delete,
+    /// By hand: a redemption of its own.
+    Give,
+}
+
+/// See [`Wish`].
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) wish: Wish,
+    pub(crate) rid: Rid,
+    pub(crate) index: u8,
+    /// For a gift.
+    pub(crate) definition: Option<Rc<RewardDefinition>>,
 }
 
 /// Where the answer to a request goes.
@@ -117,12 +262,12 @@ pub(crate) type Slot = oneshot::Sender<Result<Reply, Fault>>;
 pub(crate) enum Out {
     Request {
         to: Party,
-        step: crate::fault::Step,
+        step: Step,
         request: Request,
         slot: Slot,
     },
     Reply {
-        step: crate::fault::Step,
+        step: Step,
         reply: Result<Reply, Fault>,
         slot: Slot,
     },

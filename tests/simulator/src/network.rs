@@ -1,9 +1,10 @@
 //! Messages on their way, and what becomes of them.
 
 use crate::event::Event;
-use crate::fault::{Fault as Kind, Step};
 use crate::message::{Out, Party, Reply, Request};
+use crate::step::{Fault as Kind, Step};
 use crate::world::World;
+use counterfoil_core::protocol::MESSAGE_VERSION;
 use std::rc::Rc;
 
 impl World {
@@ -28,12 +29,16 @@ impl World {
 
     /// A message leaves, if it does.
     pub(crate) fn release(self: &Rc<Self>, from: Party, out: Out) {
-        let latency = self.network.borrow_mut().between(1, 20);
+        let longest_ms = if self.faults.borrow().near { 2 } else { 20 };
+        let latency = self.network.borrow_mut().between(1, longest_ms);
         match out {
             Out::Request { to, step, request, slot } => {
                 if !matches!(request, Request::Read) {
                     self.tell(|| format!("{from} > {to} {}", self.oracle.borrow().describe(&request)));
                 }
+                self.meddle(step);
+                let other = self.strikes(step, Kind::OtherVersion);
+                let v = if other { MESSAGE_VERSION + 1 } else { MESSAGE_VERSION };
                 if let Some(how) = self.strikes_how(step, Kind::CallerCrash) {
                     let at = self.held_ms(how, 0, 60);
                     let incarnation = self.hosts.borrow().get(&from).map_or(0, |host| host.incarnation);
@@ -53,15 +58,24 @@ impl World {
                 if let Some(how) = self.strikes_how(step, Kind::Delayed) {
                     delay += self.held_ms(how, 1_000, 180_000);
                 }
+                if let Some(how) = self.strikes_how(step, Kind::DelayedHours) {
+                    delay += self.held_ms(how, 600_000, 4 * 3_600_000);
+                }
                 if let Some(how) = self.strikes_how(step, Kind::Duplicated) {
                     let again = delay + self.held_ms(how >> 1, 1, if how % 2 == 0 { 60 } else { 15_000 });
                     self.oracle.borrow_mut().duplicated(&request);
+                    if let Request::Webhook(webhook) = &request {
+                        self.stray.borrow_mut().insert(webhook.reward.clone());
+                    }
                     let request = request.clone();
                     self.in_flight.set(self.in_flight.get() + 1);
-                    self.schedule(again, Event::Deliver { to, step, request, slot: None });
+                    self.schedule(again, Event::Deliver { to, step, v, request, slot: None });
+                }
+                if let (Request::Webhook(webhook), true) = (&request, delay > latency) {
+                    self.stray.borrow_mut().insert(webhook.reward.clone());
                 }
                 self.in_flight.set(self.in_flight.get() + 1);
-                self.schedule(delay, Event::Deliver { to, step, request, slot: Some(slot) });
+                self.schedule(delay, Event::Deliver { to, step, v, request, slot: Some(slot) });
             }
             Out::Reply { step, reply, slot } => {
                 if !matches!(reply, Ok(Reply::Done)) {

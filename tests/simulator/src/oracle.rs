@@ -1,34 +1,33 @@
 //! The invariants, checked on what is durable after every commit, on every answer, and at the end.
 
-use crate::campaign_state::CampaignState;
 use crate::due::{Due, Item};
 use crate::member::place;
-use crate::member_run::OVERFLOW;
-use crate::member_state::{MemberState, count};
-use crate::message::{Answer, Party, RedeemCall, Reply, Request};
+use crate::member_state::{MemberState, Record, count};
+use crate::message::{Answer, Declined, Order, Party, RedeemCall, Request, Wish};
+use crate::oracle_reward::{endpoint, recorder, rewards};
 use crate::outcome::Violation;
 use crate::scenario::{ISSUED_FIRST, Scenario, What};
 use crate::shard_state::ShardState;
 use crate::world::World;
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::{BACKOFF_MAX_MS, INQUIRE_AFTER_MS};
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{Redemption, RedemptionStatus};
-use std::collections::BTreeMap;
+use counterfoil_core::wire::{Redemption, RedemptionStatus, RewardState};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The safety net of an alarm is this far ahead.
-const NET_MS: i64 = 30_000;
+pub(crate) const NET_MS: i64 = 30_000;
 
 /// One command that some client gives under a key.
-struct Command {
+pub(crate) struct Command {
     name: String,
     campaign: u16,
     seq: Option<u32>,
     /// Requests for it that left, and those of them that were told a final no without a record.
-    asked: u32,
-    told_no: u32,
+    pub(crate) asked: u32,
+    pub(crate) told_no: u32,
 }
 
 /// What somebody was told.
@@ -41,19 +40,21 @@ struct Promise {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Oracle {
-    commands: BTreeMap<(Rid, Fingerprint), Command>,
+    pub(crate) commands: BTreeMap<(Rid, Fingerprint), Command>,
     promises: BTreeMap<Rid, Promise>,
     members: Vec<Rc<MemberState>>,
     shards: Vec<Rc<ShardState>>,
     /// When something was last planned by anybody.
-    last_planned: Option<Instant>,
+    pub(crate) last_planned: Option<Instant>,
     /// Highest limit for one member so far, by campaign; none for no limit.
     per_member: BTreeMap<u16, Option<u64>>,
+    /// Redemptions that an operator wants cancelled though nobody knows what became of a try.
+    unguarded: BTreeSet<Rid>,
 }
 
-type Checked = Result<(), Violation>;
+pub(crate) type Checked = Result<(), Violation>;
 
-fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Checked {
+pub(crate) fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(Violation::new(invariant, what())) }
 }
 
@@ -61,11 +62,17 @@ impl Oracle {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let mut oracle = Self::default();
         for action in &scenario.actions {
-            let What::Redeem(redeem) = &action.what else { continue };
-            let RedeemCall { rid, fp, code, .. } = &*redeem.call;
-            let (campaign, seq) = code.map_or((0, None), |(campaign, seq)| (campaign, Some(seq)));
-            let name = redeem.name.clone();
-            oracle.commands.insert((*rid, *fp), Command { name, campaign, seq, asked: 0, told_no: 0 });
+            let What::Redeem(redeem) = &action.what else {
+                continue;
+            };
+            let whose = [("", &redeem.call), (" (other body)", &redeem.other), (" (rival)", &redeem.rival.1)];
+            for (mark, call) in whose {
+                let RedeemCall { rid, fp, code, .. } = &**call;
+                let (campaign, seq) = code.map_or((0, None), |code| (code.campaign, Some(code.seq)));
+                let name = format!("{}{mark}", redeem.name);
+                let command = Command { name, campaign, seq, asked: 0, told_no: 0 };
+                oracle.commands.entry((*rid, *fp)).or_insert(command);
+            }
         }
         oracle.members = scenario.mrefs.iter().map(|_| Rc::default()).collect();
         oracle.shards = scenario.campaigns.iter().map(|_| Rc::default()).collect();
@@ -73,7 +80,7 @@ impl Oracle {
         oracle
     }
 
-    fn name(&self, rid: &Rid, fp: &Fingerprint) -> String {
+    pub(crate) fn name(&self, rid: &Rid, fp: &Fingerprint) -> String {
         self.commands.get(&(*rid, *fp)).map_or_else(|| "?".to_owned(), |command| command.name.clone())
     }
 
@@ -95,9 +102,19 @@ impl Oracle {
             Request::Inquire { .. }
             | Request::Recognise { .. }
             | Request::Settle { .. }
+            | Request::Settled { .. }
+            | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
             | Request::Administer(_)
+            | Request::Report(_)
+            | Request::EndpointFor { .. }
+            | Request::EndpointResult { .. }
+            | Request::EndpointTested
+            | Request::Hurry
+            | Request::Webhook(_)
+            | Request::Callback { .. }
+            | Request::Operate(_)
             | Request::Read => return,
         };
         if let Some(command) = self.commands.get_mut(&key) {
@@ -126,7 +143,7 @@ impl Oracle {
             }
             Answer::Refused(refusal) => {
                 told_no(self);
-                let genuine = call.code.is_some_and(|(_, seq)| seq < ISSUED_FIRST);
+                let genuine = call.code.is_some_and(|code| code.seq < ISSUED_FIRST);
                 return ensure(!genuine || *refusal != Refusal::CodeNotRecognised, "recognised", || {
                     format!("{name}: a code that was always issued is not recognised")
                 });
@@ -137,7 +154,8 @@ impl Oracle {
             }
             Answer::KeyReused => {
                 told_no(self);
-                let others = self.commands.keys().any(|(rid, fp)| *rid == call.rid && *fp != call.fp);
+                let mut others = self.commands.iter().filter(|((rid, fp), _)| *rid == call.rid && *fp != call.fp);
+                let others = others.any(|(_, other)| other.asked > 0);
                 return ensure(others, "I5", || format!("{name}: 422, but its key names no other command"));
             }
             Answer::Failed(_) => return Ok(()),
@@ -149,12 +167,12 @@ impl Oracle {
             format!("{name}: answered with the outcome of {}", self.name(&call.rid, &record.fp))
         })?;
         if let Some(doc) = &decided {
-            let same = record.decided && record.doc == *doc;
+            let same = record.decided && same_decision(&record.doc, doc);
             ensure(same, "I4", || format!("{name}: answered with a decision that is not durable"))?;
         }
         let promise = self.promises.entry(call.rid).or_insert(Promise { fp: call.fp, decided: None });
         if let (Some(first), Some(now)) = (&promise.decided, &decided) {
-            ensure(first == now, "I5", || format!("{name}: two answers that differ"))?;
+            ensure(same_decision(first, now), "I5", || format!("{name}: two answers that differ"))?;
         }
         promise.decided = promise.decided.take().or(decided);
         Ok(())
@@ -171,7 +189,9 @@ impl Oracle {
             Party::Member(n) => self.member(world, n),
             Party::Shard(n) => self.shard(world, n),
             Party::Campaign(n) => self.campaign(world, n),
-            Party::Outside(_) => Ok(()),
+            Party::Recorder(n) => recorder(world, n),
+            Party::Merchant => endpoint(world),
+            Party::Fulfiller | Party::Outside(_) => Ok(()),
         };
         if let Err(violation) = checked {
             world.violated(violation);
@@ -179,28 +199,33 @@ impl Oracle {
     }
 
     fn member(&mut self, world: &World, n: usize) -> Checked {
-        let Some(now) = world.members.get(n).map(|disk| disk.safe()) else { return Ok(()) };
+        let Some(now) = world.members.get(n).map(|disk| disk.safe()) else {
+            return Ok(());
+        };
         let Some(before) = self.members.get_mut(n).map(|known| std::mem::replace(known, Rc::clone(&now))) else {
             return Ok(());
         };
         for (rid, record) in before.redemptions.iter().filter(|(_, record)| record.decided) {
-            let kept = now.redemptions.get(rid).is_some_and(|kept| kept.decided && kept.doc == record.doc);
-            ensure(kept, "I4", || format!("{}: a decided redemption changed", self.name(rid, &record.fp)))?;
+            let kept = now.redemptions.get(rid).filter(|kept| kept.decided && same_decision(&kept.doc, &record.doc));
+            let legal = kept.is_some_and(|kept| follows(record.doc.status, kept.doc.status));
+            ensure(legal, "I4", || format!("{}: a decided redemption changed", self.name(rid, &record.fp)))?;
         }
-        for (rid, record) in now.redemptions.iter().filter(|(_, record)| record.granted()) {
-            if !before.redemptions.get(rid).is_some_and(|known| known.granted()) {
-                self.check_use(world, rid, &record.fp)?;
+        for (rid, record) in now.redemptions.iter().filter(|(_, record)| record.consumed) {
+            if !before.redemptions.get(rid).is_some_and(|known| known.consumed) {
+                self.check_use(world, rid, record)?;
             }
         }
         for (rid, promise) in self.promises.iter().filter(|(rid, _)| world.member_of(rid) == Some(n)) {
             let record = now.redemptions.get(rid);
             let kept = record.is_some_and(|record| {
                 record.fp == promise.fp
-                    && promise.decided.as_ref().is_none_or(|doc| record.decided && record.doc == *doc)
+                    && promise.decided.as_ref().is_none_or(|doc| record.decided && same_decision(&record.doc, doc))
             });
             ensure(kept, "I4", || format!("{}: what was acknowledged is gone", self.name(rid, &promise.fp)))?;
         }
-        self.effects(n, &now)?;
+        self.cancelled(n, &before, &now)?;
+        rewards(world, n, &before, &now)?;
+        self.effects(n, &before, &now)?;
         feed(n, &before, &now)?;
         for (rid, record) in &now.redemptions {
             let open = now.open.contains_key(rid);
@@ -216,55 +241,105 @@ impl Oracle {
         Ok(())
     }
 
-    /// I3, I7, I10, I11: what was granted has one effect each, what was not has none.
-    fn effects(&self, n: usize, now: &MemberState) -> Checked {
-        let mut granted: BTreeMap<u16, u64> = BTreeMap::new();
-        for (rid, record) in now.redemptions.iter().filter(|(_, record)| record.granted()) {
-            *granted.entry(record.campaign).or_default() += 1;
-            let rows = now.ledger.iter().filter(|row| row.redemption_id.as_ref() == Some(&record.doc.redemption_id));
-            let rewards = now.rewards.iter().filter(|reward| reward.redemption_id == record.doc.redemption_id);
-            let (rows, rewards) = (rows.count(), rewards.count());
-            ensure(rows == 1 && rewards == 1, "I7", || {
-                format!("{}: granted with {rows} ledger rows and {rewards} rewards", self.name(rid, &record.fp))
-            })?;
+    /// I3: uses that belong to a redemption are counted, each once, and within the limit.
+    fn effects(&self, n: usize, before: &MemberState, now: &MemberState) -> Checked {
+        let mut used: BTreeMap<u16, u64> = now.campaign_uses.keys().map(|campaign| (*campaign, 0)).collect();
+        for record in now.redemptions.values().filter(|record| record.consumed) {
+            if let Some(campaign) = record.campaign {
+                *used.entry(campaign).or_default() += 1;
+            }
         }
-        let all: u64 = granted.values().sum();
-        ensure(count(now.ledger.len()) == all && count(now.rewards.len()) == all, "I11", || {
-            format!("M{n} has effects of what was not granted")
-        })?;
-        for (campaign, uses) in &granted {
+        for (campaign, uses) in &used {
             ensure(now.uses(*campaign) == *uses, "I3", || {
-                format!("M{n} counts {} uses of campaign {campaign}, {uses} are granted", now.uses(*campaign))
+                format!("M{n} counts {} uses of campaign {campaign}, {uses} are its redemptions'", now.uses(*campaign))
             })?;
             let limit = self.per_member.get(campaign).copied().flatten();
-            ensure(limit.is_none_or(|limit| *uses <= limit), "I3", || {
+            let more = *uses > before.uses(*campaign);
+            ensure(!more || limit.is_none_or(|limit| *uses <= limit), "I3", || {
                 format!("M{n} has {uses} redemptions of campaign {campaign}, {limit:?} are allowed")
             })?;
         }
-        let sum = |asset: &str| now.ledger.iter().filter(|row| row.asset == asset).map(|row| row.amount).sum::<u64>();
-        let credit: u64 = now.wallet.credit.iter().map(|credit| credit.amount_minor).sum();
-        let features = count(now.wallet.features.len());
-        let sums = [(sum("points"), now.wallet.points), (sum("credit"), credit), (sum("feature"), features)];
-        ensure(sums.iter().all(|(rows, balance)| rows == balance), "I10", || {
-            format!("M{n}'s balances are not the sums of the ledger: {sums:?}")
-        })
+        Ok(())
     }
 
-    /// Whatever is granted has its use in the shard, from before the grant and for ever.
-    fn check_use(&self, world: &World, rid: &Rid, fp: &Fingerprint) -> Checked {
-        let Some(command) = self.commands.get(&(*rid, *fp)) else {
+    /// Whatever was decided for has its use in the shard, from before the decision until it is given back.
+    pub(crate) fn check_use(&self, world: &World, rid: &Rid, record: &Record) -> Checked {
+        if record.campaign.is_none() {
+            return Ok(());
+        }
+        let Some(command) = self.commands.get(&(*rid, record.fp)) else {
             return Err(Violation::new("I7", "something was granted that nobody asked for".to_owned()));
         };
         let shard = world.shards.get(place(command.campaign)).map(|disk| disk.safe());
         let used = command.seq.is_some_and(|seq| shard.is_some_and(|shard| shard.uses.contains(&(seq, *rid))));
-        ensure(used, "I1", || format!("{}: granted without its use in the shard", command.name))
+        ensure(used, "I1", || format!("{}: decided for without its use in the shard", command.name))
+    }
+
+    /// An order leaves.
+    pub(crate) fn ordered(&mut self, order: &Order) {
+        if matches!(order.wish, Wish::ResolveCancelled { unknown_outcome: true } | Wish::Reset { tester: true }) {
+            self.unguarded.insert(order.rid);
+        }
+    }
+
+    /// What was cancelled without that word had no try whose outcome is unknown.
+    fn cancelled(&self, n: usize, before: &MemberState, now: &MemberState) -> Checked {
+        for (rid, record) in now.redemptions.iter().filter(|(rid, _)| !self.unguarded.contains(rid)) {
+            let known = before.redemptions.get(rid).map(|known| known.doc.status);
+            if record.doc.status != RedemptionStatus::Cancelled || known == Some(RedemptionStatus::Cancelled) {
+                continue;
+            }
+            let mut held = before.held(rid).into_iter();
+            let unknown = held.any(|held| {
+                matches!(held.state(), RewardState::InProgress | RewardState::Failed) && held.outcome_unknown()
+            });
+            ensure(!unknown, "guard", || {
+                format!("M{n}: {} was cancelled while a try was under way", self.name(rid, &record.fp))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// An operator or a player was told that something is done.
+    pub(crate) fn operated(
+        &mut self,
+        world: &World,
+        member: usize,
+        order: &Order,
+        answer: &Result<(), Declined>,
+    ) -> Checked {
+        let Some(state) = world.members.get(member).map(|disk| disk.safe()) else {
+            return Ok(());
+        };
+        if answer.is_err() {
+            return Ok(());
+        }
+        let record = state.redemptions.get(&order.rid);
+        let status = record.map(|record| record.doc.status);
+        let held = state.rewards.get(&(order.rid, order.index)).map(|held| held.state());
+        let rests = [Some(RewardState::Unclaimed), Some(RewardState::PendingActivation)];
+        let kept = match order.wish {
+            Wish::ResolveCancelled { .. } => status == Some(RedemptionStatus::Cancelled),
+            Wish::ResolveGranted => matches!(status, Some(RedemptionStatus::Granted | RedemptionStatus::Reversed)),
+            Wish::Reset { .. } => matches!(status, Some(RedemptionStatus::Cancelled | RedemptionStatus::Reversed)),
+            Wish::Delete => held == Some(RewardState::Deleted),
+            Wish::Decline => held == Some(RewardState::Declined),
+            Wish::Claim | Wish::ClaimFor => held != Some(RewardState::Unclaimed),
+            Wish::Activate | Wish::ActivateFor => !rests.contains(&held),
+            Wish::Give => record.is_some_and(|record| record.decided),
+            Wish::Retry | Wish::RetryReward => true,
+        };
+        ensure(kept, "I4", || format!("M{member}: {:?} was answered and is not durable", order.wish))
     }
 
     fn shard(&mut self, world: &World, n: usize) -> Checked {
-        let Some(now) = world.shards.get(n).map(|disk| disk.safe()) else { return Ok(()) };
+        let Some(now) = world.shards.get(n).map(|disk| disk.safe()) else {
+            return Ok(());
+        };
         let Some(before) = self.shards.get_mut(n).map(|known| std::mem::replace(known, Rc::clone(&now))) else {
             return Ok(());
         };
+        let clock = world.clock(Party::Shard(n));
         ensure(now.version() >= before.version(), "rules", || format!("P{n} went back to older rules"))?;
         ensure(now.total == count(now.uses.len()), "I3", || {
             format!("P{n} counts {} uses and has {} use rows", now.total, now.uses.len())
@@ -279,21 +354,23 @@ impl Oracle {
                 format!("P{n} has {} uses in all, {:?} are allowed", now.total, rules.total)
             })?;
             let late = now.pending.iter().find(|((known, _), _)| known == rid);
-            ensure(late.is_none_or(|(_, pending)| pending.intent.deadline >= world.now()), "deadline", || {
+            ensure(late.is_none_or(|(_, pending)| pending.intent.deadline >= clock), "deadline", || {
                 format!("P{n} takes a use for an intent that is past its deadline")
             })?;
         }
         for (seq, rid) in before.uses.difference(&now.uses) {
             let member = world.member_of(rid).and_then(|member| world.members.get(member)).map(|disk| disk.safe());
             let record = member.as_ref().and_then(|member| member.redemptions.get(rid));
-            let Some(record) = record.filter(|record| record.granted()) else { continue };
+            let Some(record) = record.filter(|record| record.consumed) else {
+                continue;
+            };
             // The same key may have prepared another code before its Member crashed: that use is not this one's.
             let other = self
                 .commands
                 .get(&(*rid, record.fp))
                 .is_none_or(|command| command.seq != Some(*seq) || place(command.campaign) != n);
             ensure(other, "I1", || {
-                format!("P{n} gives the use of a granted redemption back: {}", self.name(rid, &record.fp))
+                format!("P{n} gives a use back that belongs to a redemption: {}", self.name(rid, &record.fp))
             })?;
         }
         for ((rid, fp), pending) in &now.pending {
@@ -305,7 +382,9 @@ impl Oracle {
     }
 
     fn campaign(&mut self, world: &World, n: usize) -> Checked {
-        let Some(now) = world.campaigns.get(n).map(|disk| disk.safe()) else { return Ok(()) };
+        let Some(now) = world.campaigns.get(n).map(|disk| disk.safe()) else {
+            return Ok(());
+        };
         let highest = self.per_member.entry(now.rules.campaign).or_default();
         *highest = highest.zip(now.rules.per_member).map(|(highest, limit)| highest.max(limit));
         if now.behind(now.rules.version).is_empty() {
@@ -313,112 +392,31 @@ impl Oracle {
         }
         armed(world, Party::Campaign(n), &now.due, Item::Push, None, || "a shard lacks rules".to_owned())
     }
+}
 
-    // The end.
+/// What stays of a decision for ever.
+fn same_decision(one: &Redemption, other: &Redemption) -> bool {
+    let Redemption { redemption_id, refusal, rewards, ledger, quantity, campaign, created_at, .. } = one;
+    (redemption_id, refusal, rewards, ledger) == (&other.redemption_id, &other.refusal, &other.rewards, &other.ledger)
+        && (quantity, campaign, created_at) == (&other.quantity, &other.campaign, &other.created_at)
+}
 
-    /// I6, I11: after faults have stopped, nothing is left half done.
-    pub(crate) fn check_end(&self, world: &World) -> Checked {
-        for (n, disk) in world.members.iter().enumerate() {
-            let state = disk.safe();
-            let rests = |rid: &Rid| {
-                let shard = state.open.get(rid).and_then(|open| world.shards.get(place(open.intent.campaign)));
-                let at = state.open.get(rid).map_or(0, |open| place(open.intent.campaign));
-                is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
-                    || shard.is_some_and(|shard| is_parked(world, Party::Shard(at), &shard.safe().due, Item::Pending))
-                    || waits_for_balance(world, &state, rid)
-            };
-            if let Some(rid) = state.open.keys().find(|rid| !rests(rid)) {
-                let fp = state.redemptions.get(rid).map(|record| record.fp);
-                let name = fp.map_or_else(|| "?".to_owned(), |fp| self.name(rid, &fp));
-                return Err(Violation::new("I6", format!("M{n}: {name} is still open")));
+/// Whether a decided redemption may go from one status to another.
+fn follows(from: RedemptionStatus, to: RedemptionStatus) -> bool {
+    use RedemptionStatus::{Cancelled, GrantFailed, Granted, Granting, Redeemed, Reversed};
+    from == to
+        || match from {
+            Redeemed | Granting | GrantFailed => {
+                matches!(to, Granting | GrantFailed | Granted | Cancelled | Reversed)
             }
-            for (rid, record) in state.redemptions.iter().filter(|(_, record)| record.granted()) {
-                self.check_use(world, rid, &record.fp)?;
-                let command = self.commands.get(&(*rid, record.fp));
-                ensure(command.is_some_and(|command| command.told_no < command.asked), "I11", || {
-                    format!("{}: granted, though every request for it was refused", self.name(rid, &record.fp))
-                })?;
-            }
+            Granted => to == Reversed,
+            RedemptionStatus::Redeeming
+            | RedemptionStatus::RedeemFailed
+            | RedemptionStatus::Refused
+            | RedemptionStatus::Held
+            | Cancelled
+            | Reversed => false,
         }
-        for (n, disk) in world.shards.iter().enumerate() {
-            let state = disk.safe();
-            if is_parked(world, Party::Shard(n), &state.due, Item::Pending) {
-                continue;
-            }
-            let waits = |rid: &Rid| {
-                let member = world.member_of(rid).and_then(|member| world.members.get(member));
-                member.is_some_and(|member| waits_for_balance(world, &member.safe(), rid))
-            };
-            if let Some((rid, fp)) = state.pending.keys().find(|(rid, _)| !waits(rid)) {
-                return Err(Violation::new("I6", format!("P{n}: {} is still pending", self.name(rid, fp))));
-            }
-            for (_, rid) in &state.uses {
-                let member = world.member_of(rid).and_then(|member| world.members.get(member)).map(|disk| disk.safe());
-                let granted = member.is_some_and(|member| member.redemptions.get(rid).is_some_and(|r| r.granted()));
-                let held = state.pending.keys().any(|(known, _)| known == rid);
-                ensure(granted || held, "I11", || format!("P{n} has a use without a grant"))?;
-            }
-        }
-        let resting = self.last_planned.is_some_and(|at| at.plus_ms(2 * NET_MS + 5_000) < world.now());
-        ensure(!resting || world.nothing_armed(), "rest", || {
-            "nothing is due, and an object's alarm still wakes it".to_owned()
-        })?;
-        for (n, (campaign, shard)) in world.campaigns.iter().zip(&world.shards).enumerate() {
-            let (campaign, shard): (Rc<CampaignState>, Rc<ShardState>) = (campaign.safe(), shard.safe());
-            if is_parked(world, Party::Campaign(n), &campaign.due, Item::Push) {
-                continue;
-            }
-            let works_by = shard.rules.as_ref().map(|rules| rules.version);
-            ensure(works_by.is_none_or(|version| version == campaign.rules.version), "rules", || {
-                format!("C{n} has version {}, its shard works by {works_by:?}", campaign.rules.version)
-            })?;
-        }
-        Ok(())
-    }
-
-    // Words for the trace.
-
-    pub(crate) fn describe(&self, request: &Request) -> String {
-        match request {
-            Request::Redeem(call) => {
-                let how = if call.respond_async { ", respond-async" } else { "" };
-                format!("redeem {}{how}", self.name(&call.rid, &call.fp))
-            }
-            Request::Inquire { intent, .. } => format!("what became of {}", self.name(&intent.rid, &intent.fp)),
-            Request::Recognise { facts } => format!("is #{} known", facts.seq),
-            Request::Prepare { intent } => format!("prepare {}", self.name(&intent.rid, &intent.fp)),
-            Request::Settle { rid, fp, fate } => format!("settle {} {fate:?}", self.name(rid, fp)),
-            Request::Rules(rules) => format!("rules version {}", rules.version),
-            Request::Pull { .. } => "pull the rules".to_owned(),
-            Request::Administer(change) => format!("{change:?}"),
-            Request::Read => "read".to_owned(),
-        }
-    }
-
-    pub(crate) fn describe_reply(&self, reply: &Result<Reply, crate::disk::Fault>) -> String {
-        match reply {
-            Err(fault) => format!("500 {}", fault.0),
-            Ok(Reply::Answer(answer)) => match answer {
-                Answer::Created(_) => "201".to_owned(),
-                Answer::Accepted => "202".to_owned(),
-                Answer::Refused(refusal) => format!("refused: {}", refusal.code()),
-                Answer::KeyReused => "422 key reused".to_owned(),
-                Answer::Overflow => "400 the balance would overflow".to_owned(),
-                Answer::Failed(fault) => format!("500 {}", fault.0),
-            },
-            Ok(Reply::Fate(fate)) => format!("{fate:?}"),
-            Ok(Reply::Recognised(known)) => format!("recognised: {known}"),
-            Ok(Reply::Prepared(answer)) => match answer {
-                counterfoil_core::protocol::PrepareAnswer::Prepared(_) => "prepared".to_owned(),
-                counterfoil_core::protocol::PrepareAnswer::Refused { refusal, .. } => format!("no: {}", refusal.code()),
-                counterfoil_core::protocol::PrepareAnswer::Late => "late".to_owned(),
-            },
-            Ok(Reply::Version(version)) => format!("works by version {version}"),
-            Ok(Reply::Pulled(rules)) => format!("rules version {:?}", rules.as_ref().map(|rules| rules.version)),
-            Ok(Reply::Administered { version, in_force }) => format!("version {version}, in force: {in_force}"),
-            Ok(Reply::Done) => "done".to_owned(),
-        }
-    }
 }
 
 /// I9: numbers from 1 without gaps, and what was said is never said otherwise.
@@ -430,21 +428,13 @@ fn feed(n: usize, before: &MemberState, now: &MemberState) -> Checked {
     ensure(kept, "I9", || format!("M{n}'s feed changed"))
 }
 
-/// An accepted redemption that overflows is tried again until some of the balance is spent, by the schedule.
-fn waits_for_balance(world: &World, state: &MemberState, rid: &Rid) -> bool {
-    state.redemption(rid).is_some_and(|doc| {
-        let next = doc.next_attempt_at.is_some_and(|next| next <= world.now().plus_ms(BACKOFF_MAX_MS));
-        doc.last_error.as_deref() == Some(OVERFLOW) && next
-    })
-}
-
 /// What fails to run at all, time and again, is parked for an operator.
-fn is_parked(world: &World, party: Party, due: &Due, item: Item) -> bool {
-    world.troubled(party) && due.items.get(&item).is_some_and(|planned| planned.parked)
+pub(crate) fn is_parked(world: &World, party: Party, due: &Due, item: Item) -> bool {
+    world.may_be_parked(party, item) && due.items.get(&item).is_some_and(|planned| planned.parked)
 }
 
 /// I8: what must be driven on is planned, in time, and the alarm is set.
-fn armed(
+pub(crate) fn armed(
     world: &World,
     party: Party,
     due: &Due,
@@ -455,25 +445,24 @@ fn armed(
     let Some(planned) = due.items.get(&item) else {
         return Err(Violation::new("I8", format!("{party}: {} and nothing is planned", what())));
     };
-    if planned.parked || world.excused(party) {
+    if planned.parked {
+        return ensure(world.may_be_parked(party, item), "parked", || {
+            format!("{party}: {} and its item is parked, though it has not failed", what())
+        });
+    }
+    if world.excused(party) {
         return Ok(());
     }
     // What was parked and is planned again for a new row starts anew.
-    let by = by.map(|by| by.max(world.now().plus_ms(INQUIRE_AFTER_MS)));
-    ensure(by.is_none_or(|by| planned.at <= by), "I8", || {
+    let clock = world.clock(party);
+    let by = by.map(|by| by.max(clock.plus_ms(INQUIRE_AFTER_MS)));
+    // What a clock that was ahead has planned is healed by the next event.
+    let ahead = planned.planned_at > clock.plus_ms(NET_MS);
+    ensure(ahead || by.is_none_or(|by| planned.at <= by), "I8", || {
         format!("{party}: {} and its inquiry is planned too late", what())
     })?;
-    let latest = planned.at.max(world.now().plus_ms(NET_MS));
+    let latest = planned.at.max(clock.plus_ms(NET_MS));
     ensure(due.alarm.is_some_and(|alarm| alarm <= latest), "I8", || {
         format!("{party}: {} and the alarm is not set in time", what())
-    })
-}
-
-/// How many were granted, and how many refused with a record.
-pub(crate) fn tally(world: &World) -> (u64, u64) {
-    let states = world.members.iter().map(|disk| disk.safe());
-    states.fold((0, 0), |(granted, refused), state| {
-        let of = |status| count(state.redemptions.values().filter(|record| record.doc.status == status).count());
-        (granted + of(RedemptionStatus::Granted), refused + of(RedemptionStatus::Refused))
     })
 }

@@ -1,12 +1,17 @@
 //! Those outside: members' browsers, which repeat a request with its key until there is an answer, and
 //! administrators.
 
+use crate::defect::Defect;
 use crate::disk::Fault;
-use crate::fault::Step;
-use crate::message::{Answer, Party, Reply, Request};
+use crate::member_state::Record;
+use crate::message::{Answer, Order, Party, ReadCode, RedeemCall, Reply, Request, Wish};
 use crate::outcome::Violation;
 use crate::scenario::{Action, Redeem, What};
+use crate::step::{Fault as Kind, Step};
 use crate::world::World;
+use counterfoil_core::ids::Rid;
+use counterfoil_core::reward::RewardRecord;
+use counterfoil_core::wire::{RedemptionStatus, RewardDefinition, RewardState};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::rc::Rc;
@@ -22,9 +27,32 @@ impl World {
             What::Redeem(redeem) => {
                 for _ in 0..redeem.tabs {
                     let (world, redeem) = (Rc::clone(self), redeem.clone());
-                    self.spawn(party, async move { world.redeem(redeem).await });
+                    self.spawn(party, async move { world.redeem(number, redeem, true).await });
                 }
             }
+            What::Order { member, wish, pick, tries, definition } => {
+                self.spawn(party, async move {
+                    let Some(order) = world.order(number, member, wish, pick, definition) else {
+                        return;
+                    };
+                    world.oracle.borrow_mut().ordered(&order);
+                    for _ in 0..tries {
+                        let request = Request::Operate(Rc::clone(&order));
+                        let answer = world.ask(Party::Member(member), Step::Operate, request).await;
+                        if let Ok(Reply::Operated(done)) = answer {
+                            let checked = world.oracle.borrow_mut().operated(&world, member, &order, &done);
+                            if let Err(violation) = checked {
+                                world.violated(violation);
+                            }
+                            return;
+                        }
+                        world.delay(1_000).await;
+                    }
+                });
+            }
+            What::Test => self.spawn(party, async move {
+                let _ = world.ask(Party::Merchant, Step::Test, Request::EndpointTested).await;
+            }),
             What::Administer { campaign, change, tries } => self.spawn(party, async move {
                 for _ in 0..tries {
                     let request = Request::Administer(change.clone());
@@ -38,6 +66,45 @@ impl World {
         }
     }
 
+    /// What an order is about: something of the member's that it fits, where there is such a thing, or anything.
+    fn order(
+        &self,
+        number: usize,
+        member: usize,
+        wish: Wish,
+        pick: u64,
+        definition: Rc<RewardDefinition>,
+    ) -> Option<Rc<Order>> {
+        let order = |rid, index, definition| Some(Rc::new(Order { wish, rid, index, definition }));
+        if wish == Wish::Give {
+            let mref = self.mrefs.get(member)?;
+            // By number: the same order again is the same gift.
+            let rid = Rid::derive(mref, "admin", "alice", "POST /v1/members/rewards", &format!("gift-{number}"));
+            return order(rid, 0, Some(definition));
+        }
+        let state = self.members.get(member)?.safe();
+        let all: Vec<(Rid, u8, bool)> = state
+            .redemptions
+            .iter()
+            .flat_map(|(rid, record)| {
+                let rewards = state.rewards.range((*rid, 0)..=(*rid, u8::MAX));
+                let mut found: Vec<(Rid, u8, bool)> =
+                    rewards.map(|((rid, index), held)| (*rid, *index, fits(wish, record, Some(held)))).collect();
+                if found.is_empty() {
+                    found.push((*rid, 0, fits(wish, record, None)));
+                }
+                found
+            })
+            .collect();
+        let fitting: Vec<&(Rid, u8, bool)> = all.iter().filter(|(_, _, fits)| *fits).collect();
+        let pick = usize::try_from(pick).unwrap_or(0);
+        let chosen = match fitting.len() {
+            0 => all.get(pick.checked_rem(all.len())?)?,
+            many => fitting.get(pick.checked_rem(many)?)?,
+        };
+        order(chosen.0, chosen.1, None)
+    }
+
     async fn ask(self: &Rc<Self>, to: Party, step: Step, request: Request) -> Result<Reply, Fault> {
         let asking = self.call(to, step, request);
         match select(asking, pin!(self.delay(PATIENCE_MS))).await {
@@ -46,11 +113,45 @@ impl World {
         }
     }
 
-    async fn redeem(self: Rc<Self>, redeem: Redeem) {
-        let Redeem { member, call, tries, mut again, .. } = redeem;
+    /// Others who ask just now: the same person in another tab, the same key for something else, somebody else
+    /// with the same code.
+    fn meet(self: &Rc<Self>, number: usize, redeem: &Redeem) {
+        let once = |member: usize, call: &Rc<RedeemCall>| Redeem {
+            member,
+            call: Rc::clone(call),
+            tries: 1,
+            again: false,
+            ..redeem.clone()
+        };
+        let Redeem { member, call, other, rival, .. } = redeem;
+        let others = [
+            (Kind::TwoTabs, once(*member, call)),
+            (Kind::OtherBody, once(*member, other)),
+            (Kind::TwoMembers, once(rival.0, &rival.1)),
+        ];
+        for (fault, redeem) in others {
+            if self.strikes(Step::Redeem, fault) {
+                self.spawn(Party::Outside(number), Rc::clone(self).redeem(number, redeem, false));
+            }
+        }
+    }
+
+    /// The Worker reads the code again at each request: epochs are revoked by its deployment.
+    fn read(&self, call: &RedeemCall) -> Rc<RedeemCall> {
+        let epoch_revoked = self.epoch_revoked.get();
+        let typed = if self.has(Defect::TagUnchecked) { Some(call.typed) } else { call.code };
+        let code = typed.map(|code| ReadCode { epoch_revoked, ..code });
+        Rc::new(RedeemCall { code, ..call.clone() })
+    }
+
+    async fn redeem(self: Rc<Self>, number: usize, redeem: Redeem, meets: bool) {
+        let Redeem { member, call, tries, mut again, .. } = redeem.clone();
         for attempt in 0..tries {
+            if meets {
+                self.meet(number, &redeem);
+            }
             self.oracle.borrow_mut().asked(&call);
-            let request = Request::Redeem(Rc::clone(&call));
+            let request = Request::Redeem(self.read(&call));
             let answer = self.ask(Party::Member(member), Step::Redeem, request).await;
             let pause_ms = match answer {
                 Ok(Reply::Answer(answer)) => {
@@ -84,5 +185,25 @@ impl World {
             let what = format!("C{campaign} says version {version} is in force; its shard has {}", rules.version);
             self.violated(Violation::new("rules", what));
         }
+    }
+}
+
+/// Whether an operator or a player would wish this here.
+fn fits(wish: Wish, record: &Record, held: Option<&RewardRecord>) -> bool {
+    let state = held.map(RewardRecord::state);
+    let status = record.doc.status;
+    let undecided = matches!(status, RedemptionStatus::Redeeming | RedemptionStatus::RedeemFailed);
+    let unfinished = matches!(status, RedemptionStatus::Granting | RedemptionStatus::GrantFailed);
+    match wish {
+        Wish::Claim | Wish::ClaimFor => state == Some(RewardState::Unclaimed),
+        Wish::Activate | Wish::ActivateFor => state == Some(RewardState::PendingActivation),
+        Wish::Decline => matches!(state, Some(RewardState::Unclaimed | RewardState::PendingActivation)),
+        Wish::Retry => undecided || status == RedemptionStatus::GrantFailed,
+        Wish::RetryReward => state == Some(RewardState::Failed),
+        Wish::ResolveGranted => unfinished,
+        Wish::ResolveCancelled { .. } => undecided || unfinished,
+        Wish::Reset { tester } => tester || status == RedemptionStatus::Cancelled,
+        Wish::Delete => state.is_some_and(|state| state != RewardState::InProgress),
+        Wish::Give => true,
     }
 }

@@ -1,13 +1,14 @@
 //! The loop: one turn of one task at a time, its commit, then its messages; and crashes, which lose the rest.
 
 use crate::defect::Defect;
-use crate::disk::Volume;
+use crate::disk::{Fault, Volume};
 use crate::event::Event;
 use crate::exec::{Executor, Work};
-use crate::fault::{Fault as Kind, Step};
-use crate::message::{Out, Party, Request, Slot};
+use crate::message::{Out, Party, Reply, Request, Slot};
 use crate::outcome::Violation;
+use crate::step::{Fault as Kind, Step};
 use crate::world::{Actor, World};
+use counterfoil_core::protocol::MESSAGE_VERSION;
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::task::Waker;
@@ -63,6 +64,9 @@ impl World {
         if let Some((volume, incarnation)) = volume
             && let Some(steps) = volume.take_dirty()
         {
+            for step in &steps {
+                self.meddle(*step);
+            }
             let crash = steps.iter().find_map(|step| {
                 let kinds = [Kind::CrashBefore, Kind::CrashAfter];
                 kinds.into_iter().find(|kind| self.strikes(*step, *kind))
@@ -77,6 +81,9 @@ impl World {
                     self.schedule(4, Event::Commit(owner, incarnation));
                 }
                 None => self.commit(owner, &volume),
+            }
+            for step in steps {
+                self.jump(owner, step);
             }
         }
         let outbox = self.outbox.take();
@@ -94,7 +101,7 @@ impl World {
                 host.alarm_lost = false;
                 host.alarm_failures = 0;
             }
-            self.schedule(at.0 - self.now().0, Event::Alarm(owner, at));
+            self.schedule(at.0 - self.clock(owner).0, Event::Alarm(owner, at));
         }
     }
 
@@ -105,36 +112,54 @@ impl World {
         let lost = self.tasks.borrow_mut().remove(party);
         drop(lost);
         dropped.clear();
-        if let Party::Outside(_) = party {
-            return;
-        }
-        let Some(actor) = self.instance(party) else { return };
-        let mut retry = None;
         if let Some(host) = self.hosts.borrow_mut().get_mut(&party) {
             host.volume.revert();
+        }
+        self.renew(party);
+    }
+
+    /// A new instance takes an object over, with nothing but what is stored. Answers the one before it.
+    fn renew(self: &Rc<Self>, party: Party) -> Option<Actor> {
+        let volume = self.hosts.borrow().get(&party).map(|host| Rc::clone(&host.volume));
+        volume?.hand_over();
+        let actor = self.instance(party)?;
+        let before = {
+            let mut hosts = self.hosts.borrow_mut();
+            let host = hosts.get_mut(&party)?;
             host.incarnation += 1;
             host.troubles += 1;
-            let before = std::mem::replace(&mut host.actor, actor);
-            drop(before);
-            // An alarm that dies without having armed itself again is the platform's to repeat.
-            if host.ringing.take().is_some() && host.volume.alarm().is_none() {
-                host.alarm_failures += 1;
-                if host.alarm_failures < ALARM_FAILURES_MAX {
-                    let at = self.now().plus_ms(ALARM_RETRY_MS);
-                    host.volume.set_alarm(Some(at));
-                    retry = Some(at);
-                } else {
-                    host.alarm_lost = true;
-                }
-            }
+            std::mem::replace(&mut host.actor, actor)
+        };
+        let ringing = self.hosts.borrow_mut().get_mut(&party).and_then(|host| host.ringing.take());
+        if ringing.is_some() {
+            self.alarm_failed(party);
         }
-        let armed = self.hosts.borrow().get(&party).and_then(|host| host.volume.alarm());
-        if let Some(at) = retry.or(armed) {
-            // What came due while it was ringing waits for this.
-            self.schedule(at.0 - self.now().0, Event::Alarm(party, at));
-        }
+        // What came due while it was ringing waits for this.
+        self.arm(party);
         if let Party::Member(member) = party {
             self.drop_socket(member);
+        }
+        Some(before)
+    }
+
+    /// An alarm that fails without having armed itself again is the platform's to repeat, a few times.
+    pub(crate) fn alarm_failed(&self, party: Party) {
+        let at = self.clock(party).plus_ms(ALARM_RETRY_MS);
+        if let Some(host) = self.hosts.borrow_mut().get_mut(&party).filter(|host| host.volume.alarm().is_none()) {
+            host.alarm_failures += 1;
+            if host.alarm_failures < ALARM_FAILURES_MAX {
+                host.volume.set_alarm(Some(at));
+            } else {
+                host.alarm_lost = true;
+            }
+        }
+    }
+
+    /// The platform fires an object's alarm when the object's clock says so.
+    pub(crate) fn arm(&self, party: Party) {
+        let at = self.hosts.borrow().get(&party).and_then(|host| host.volume.alarm());
+        if let Some(at) = at {
+            self.schedule(at.0 - self.clock(party).0, Event::Alarm(party, at));
         }
     }
 
@@ -150,12 +175,9 @@ impl World {
                 // Whoever asked may have given up.
                 let _ = slot.send(reply);
             }
-            Event::Deliver { to, step, request, slot } => {
+            Event::Deliver { to, step, v, request, slot } => {
                 self.landed();
-                if self.strikes(step, Kind::ReceiverCrash) {
-                    return self.crash(to);
-                }
-                self.deliver(to, step, request, slot);
+                self.arrive(to, step, v, request, slot);
             }
             Event::Crash(party, incarnation) => {
                 let same = self.hosts.borrow().get(&party).is_none_or(|host| host.incarnation == incarnation);
@@ -183,15 +205,53 @@ impl World {
         }
     }
 
-    pub(crate) fn deliver(self: &Rc<Self>, to: Party, step: Step, request: Request, slot: Option<Slot>) {
+    /// A message reaches its object, or what stands for it.
+    fn arrive(self: &Rc<Self>, to: Party, step: Step, v: u8, request: Request, slot: Option<Slot>) {
+        self.jump(to, step);
+        if self.strikes(step, Kind::Overloaded) {
+            return self.reply(step, Err(Fault("the object is overloaded")), slot);
+        }
+        if self.strikes(step, Kind::ReceiverCrash) {
+            return self.crash(to);
+        }
+        let idle = !self.tasks.borrow().has(to);
+        if idle && self.strikes(step, Kind::Evicted) {
+            self.renew(to);
+        }
+        if let (Party::Fulfiller, Request::Webhook(webhook)) = (to, &request) {
+            let (world, webhook) = (Rc::clone(self), Rc::clone(webhook));
+            return self.spawn(to, async move {
+                let reply = Rc::clone(&world).fulfil(webhook).await;
+                if let Some(slot) = slot {
+                    world.send(Out::Reply { step, reply: Ok(reply), slot });
+                }
+            });
+        }
         let actor = self.hosts.borrow().get(&to).map(|host| host.actor.clone());
-        let Some(actor) = actor else { return };
+        // The old instance has this message, and whatever it was doing; the next message goes to the new one.
+        let stale = if self.strikes(step, Kind::Stale) { self.renew(to) } else { None };
+        if let Some(actor) = stale.or(actor) {
+            self.deliver(actor, to, step, v, request, slot);
+        }
+    }
+
+    fn reply(self: &Rc<Self>, step: Step, reply: Result<Reply, Fault>, slot: Option<Slot>) {
+        if let Some(slot) = slot {
+            self.send(Out::Reply { step, reply, slot });
+            self.end_turn(Party::Outside(usize::MAX));
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, actor: Actor, to: Party, step: Step, v: u8, request: Request, slot: Option<Slot>) {
         let world = Rc::clone(self);
         self.spawn(to, async move {
             let reply = match actor {
+                _ if v != MESSAGE_VERSION => Err(Fault("this message version is not spoken here")),
                 Actor::Member(member) => member.answer(request).await,
                 Actor::Shard(shard) => shard.answer(request).await,
                 Actor::Campaign(campaign) => campaign.answer(request).await,
+                Actor::Recorder(recorder) => recorder.answer(request).await,
+                Actor::Merchant(merchant) => merchant.answer(&request),
             };
             if let Some(slot) = slot {
                 world.send(Out::Reply { step, reply, slot });

@@ -4,21 +4,28 @@ use crate::campaign_state::CampaignState;
 use crate::defect::Defect;
 use crate::due::Due;
 use crate::fault::{Choice, Strike};
-use crate::message::{Party, Request};
-use crate::oracle::{Oracle, tally};
+use crate::message::{Order, Party, Request, Wish};
+use crate::oracle::Oracle;
+use crate::oracle_end::tally;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
+use crate::step::Step;
 use crate::world::{Settings, World};
 use counterfoil_core::ids::IdKey;
 use counterfoil_core::keys::MerchantId;
+use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// 2027-01-15T08:00:00Z.
 const STARTED_AT: Instant = Instant(1_800_000_000_000);
-/// Everything must have come to rest this long after faults stop.
+/// Everything must have been decided this long after faults stop.
 const SETTLE_MS: i64 = 120_000;
+/// And everything else this long after that: the whole schedule of a fulfiller that says no, and late answers.
+const END_MS: i64 = 10 * DAY_MS;
+/// How often each object hears something in that time.
+const LOOK_MS: i64 = 6 * 3_600_000;
 /// How often each object hears something after faults have stopped: a lost alarm is healed by the next event.
 const POKE_MS: i64 = 10_000;
 
@@ -56,7 +63,7 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
         trace: plan.trace,
         started_at: STARTED_AT,
         quiet_at,
-        end_at: quiet_at.plus_ms(SETTLE_MS),
+        end_at: quiet_at.plus_ms(SETTLE_MS + END_MS),
         bias: scenario.bias.clone(),
         campaigns: campaigns.collect(),
         id_key,
@@ -79,10 +86,34 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
             world.poke();
         });
     }
+    // An administrator puts the endpoint right.
+    world.later(scenario.quiet_after_ms + 1, |world| {
+        drop(world.call(Party::Merchant, Step::Test, Request::EndpointTested));
+    });
+    world.later(scenario.quiet_after_ms + SETTLE_MS, |world| {
+        let checked = world.oracle.borrow().check_settled(world);
+        if let Err(violation) = checked {
+            world.violated(violation);
+        }
+    });
+    for look in 0..END_MS / LOOK_MS {
+        world.later(scenario.quiet_after_ms + SETTLE_MS + 1 + look * LOOK_MS, |world| {
+            world.cancel_open();
+            // One late word that it is gone may have disabled it once more.
+            drop(world.call(Party::Merchant, Step::Test, Request::EndpointTested));
+            if world.nothing_due() && world.nothing_armed() {
+                world.finish_when_at_rest();
+            }
+            world.poke();
+        });
+    }
     world.run();
     if !world.is_violated() {
         world.check_feeds();
-        let checked = world.oracle.borrow().check_end(&world);
+        let checked = {
+            let oracle = world.oracle.borrow();
+            oracle.check_settled(&world).and_then(|()| oracle.check_end(&world))
+        };
         if let Err(violation) = checked {
             world.violated(violation);
         }
@@ -94,16 +125,33 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
 }
 
 impl World {
+    /// Whether no alarm will wake anybody soon. One that was armed by a clock that was ahead does no harm.
     pub(crate) fn nothing_armed(&self) -> bool {
-        self.members.iter().all(|disk| disk.read().due.alarm.is_none())
-            && self.shards.iter().all(|disk| disk.read().due.alarm.is_none())
-            && self.campaigns.iter().all(|disk| disk.read().due.alarm.is_none())
+        let soon = self.now().plus_ms(3_600_000);
+        let armed = |alarm: Option<Instant>| alarm.is_some_and(|at| at < soon);
+        !self.members.iter().any(|disk| armed(disk.read().due.alarm))
+            && !self.shards.iter().any(|disk| armed(disk.read().due.alarm))
+            && !self.campaigns.iter().any(|disk| armed(disk.read().due.alarm))
+            && !armed(self.endpoint.read().due.alarm)
     }
 
     pub(crate) fn nothing_due(&self) -> bool {
         self.members.iter().all(|disk| disk.read().due.items.is_empty())
             && self.shards.iter().all(|disk| disk.read().due.items.is_empty())
             && self.campaigns.iter().all(|disk| disk.read().due.items.is_empty())
+            && self.endpoint.read().due.items.is_empty()
+            && !self.endpoint.read().disabled
+    }
+
+    /// An operator ends what waits for a balance that nobody spends.
+    fn cancel_open(&self) {
+        for (member, disk) in self.members.iter().enumerate() {
+            for rid in disk.safe().open.keys() {
+                let wish = Wish::ResolveCancelled { unknown_outcome: false };
+                let order = Order { wish, rid: *rid, index: 0, definition: None };
+                drop(self.call(Party::Member(member), Step::Operate, Request::Operate(Rc::new(order))));
+            }
+        }
     }
 
     /// Something reads from every object.
@@ -111,8 +159,8 @@ impl World {
         let members = (0..self.members.len()).map(Party::Member);
         let shards = (0..self.shards.len()).map(Party::Shard);
         let campaigns = (0..self.campaigns.len()).map(Party::Campaign);
-        for party in members.chain(shards).chain(campaigns) {
-            drop(self.call(party, crate::fault::Step::Administer, Request::Read));
+        for party in members.chain(shards).chain(campaigns).chain([Party::Merchant]) {
+            drop(self.call(party, Step::Administer, Request::Read));
         }
     }
 }
@@ -123,7 +171,9 @@ impl World {
 /// As [`run`].
 pub fn shrink(seed: u64, plan: &Plan) -> Result<Plan, &'static str> {
     let first = run(seed, plan)?;
-    let Some(violation) = first.violation else { return Ok(plan.clone()) };
+    let Some(violation) = first.violation else {
+        return Ok(plan.clone());
+    };
     let fails = |plan: &Plan| -> Result<bool, &'static str> {
         let found = run(seed, plan)?.violation;
         Ok(found.is_some_and(|found| found.invariant == violation.invariant))

@@ -1,16 +1,15 @@
 //! What a seed makes people do: a small world, so that they meet.
 
-use crate::fault::{Bias, Cut, Fault, Step};
-use crate::message::{Change, RedeemCall};
+use crate::draw::{Manner, bonus, campaign, change, mrefs, order, redeem, redeem_as, redemption, rewarding};
+use crate::fault::{Bias, Cut};
+use crate::message::{Change, RedeemCall, Wish};
 use crate::prng::Prng;
-use counterfoil_core::code::Profile;
-use counterfoil_core::ids::{Fingerprint, IdKey, Mref, Rid};
+use crate::step::{Fault, Step};
+use counterfoil_core::ids::{IdKey, Mref};
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::limits::{INQUIRE_AFTER_MS, INTEGER_MAX};
-use counterfoil_core::rules::{IssuedRange, Rules};
-use counterfoil_core::wire::{
-    CampaignKind, CampaignStatus, Eligibility, Mechanic, RewardDefinition, RewardType, RewardValue,
-};
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
+use counterfoil_core::rules::Rules;
+use counterfoil_core::wire::{CampaignKind, Mechanic, RewardDefinition, RewardType, RewardValue};
 use std::rc::Rc;
 
 /// A member redeems.
@@ -18,6 +17,10 @@ use std::rc::Rc;
 pub(crate) struct Redeem {
     pub(crate) member: usize,
     pub(crate) call: Rc<RedeemCall>,
+    /// The same key with another body.
+    pub(crate) other: Rc<RedeemCall>,
+    /// Another member with the same code, where there is one.
+    pub(crate) rival: (usize, Rc<RedeemCall>),
     /// Browser tabs that do the same at once.
     pub(crate) tabs: u32,
     /// Requests at most, until there is an answer.
@@ -30,7 +33,21 @@ pub(crate) struct Redeem {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Redeem(Redeem),
-    Administer { campaign: usize, change: Change, tries: u32 },
+    Administer {
+        campaign: usize,
+        change: Change,
+        tries: u32,
+    },
+    /// A player or an operator wants something of one of a member's redemptions, whichever `pick` falls on.
+    Order {
+        member: usize,
+        wish: Wish,
+        pick: u64,
+        tries: u32,
+        definition: Rc<RewardDefinition>,
+    },
+    /// An administrator tests the endpoint, with success.
+    Test,
 }
 
 #[derive(Clone, Debug)]
@@ -48,14 +65,21 @@ pub(crate) struct Scenario {
     pub(crate) bias: Bias,
 }
 
-const CODES: u32 = 3;
+/// The fulfiller's endpoint.
+pub(crate) const ENDPOINT: &str = "ep_1";
 /// Codes below this are issued in every campaign from the start.
 pub(crate) const ISSUED_FIRST: u32 = 1;
 
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
-        match draw.below(12) {
+        match draw.below(26) {
+            23..=25 => return Self::cancelled(&mut draw, id_key, merchant),
+            21 | 22 => return Self::disabled(&mut draw, id_key, merchant),
+            20 => return Self::boosted(&mut draw, id_key, merchant),
+            13..=18 => return Self::fulfilled(&mut draw, id_key, merchant),
+            19 => return Self::disabled(&mut draw, id_key, merchant),
+            12 => return Self::crowd(&mut draw, id_key, merchant),
             0..=2 => return Self::inquired(&mut draw, id_key, merchant),
             3 => return Self::changing(&mut draw, id_key, merchant),
             4 => return Self::silent(&mut draw, id_key, merchant),
@@ -81,7 +105,8 @@ impl Scenario {
             }
             at_ms += if draw.once_in(2) { draw.between(50, 3_000) } else { draw.between(3_000, 45_000) };
         }
-        let quiet_after_ms = at_ms + draw.between(5_000, 150_000);
+        let hours = if draw.once_in(6) { draw.between(1, 4) * 3_600_000 } else { 0 };
+        let quiet_after_ms = at_ms + draw.between(5_000, 150_000) + hours;
         Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias::default() }
     }
 
@@ -105,6 +130,139 @@ impl Scenario {
         Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 
+    /// Rewards of every kind, with players, operators and a fulfiller who do what they want.
+    fn fulfilled(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 1 + draw.index(2));
+        let campaigns: Vec<Rules> = (1..=1 + draw.below(3)).map(|n| rewarding(draw, n)).collect();
+        let mut actions = Vec::new();
+        let mut at_ms = 0;
+        for _ in 0..=draw.below(3) {
+            for _ in 0..=draw.below(3) {
+                let redeem = redeem(draw, &mrefs, &campaigns);
+                let close = draw.between(0, 60);
+                actions.extend(redeem.map(|redeem| Action { at_ms: at_ms + close, what: What::Redeem(redeem) }));
+            }
+            for _ in 0..draw.below(8) {
+                let what = order(draw, mrefs.len());
+                let near = [200, 3_000, 40_000, 400_000].get(draw.index(4)).copied().unwrap_or(200);
+                actions.push(Action { at_ms: at_ms + draw.between(0, near), what });
+            }
+            if draw.once_in(4) {
+                actions.push(Action { at_ms: at_ms + draw.between(0, 60_000), what: What::Test });
+            }
+            at_ms += if draw.once_in(2) { draw.between(50, 10_000) } else { draw.between(10_000, 400_000) };
+        }
+        let hours = if draw.once_in(4) { draw.between(1, 40) * 3_600_000 } else { 0 };
+        let quiet_after_ms = at_ms + draw.between(5_000, 400_000) + hours;
+        let bias = match draw.below(8) {
+            // Who tells the Merchant waits for it, while the next try comes due.
+            0 => {
+                let outage = Some((Step::EndpointResult, Fault::ReplyLost));
+                Bias { outage, focus: Some(Step::Fulfil), ..Bias::default() }
+            }
+            // Something that cannot be written comes first whenever the alarm rings.
+            1 => {
+                let cut = Some(Cut { member: 0, shard: 0, from_ms: 0, to_ms: draw.between(30_000, 400_000) });
+                Bias { outage: Some((Step::Redrive, Fault::WriteFails)), cut, ..Bias::default() }
+            }
+            _ => Bias::default(),
+        };
+        Self { mrefs, campaigns, actions, quiet_after_ms, bias }
+    }
+
+    /// An operator cancels what is just being decided.
+    fn cancelled(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 2);
+        let campaigns = vec![rewarding(draw, 1)];
+        let mut actions = Vec::new();
+        let mut at_ms = 0;
+        for key in 0..4 {
+            let member = draw.index(mrefs.len());
+            let manner = Manner::accepted();
+            let redeem = redemption(&mrefs, member, key, (1, u32::from(draw.once_in(2))), &manner);
+            actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(Redeem { tries: 2, ..redeem }) }));
+            for _ in 0..2 {
+                let (wish, definition) = (Wish::ResolveCancelled { unknown_outcome: false }, Rc::new(bonus()));
+                let what = What::Order { member, wish, pick: draw.below(1_000), tries: 1, definition };
+                actions.push(Action { at_ms: at_ms + draw.between(20, 90), what });
+            }
+            at_ms += draw.between(200, 12_000);
+        }
+        let focus = [Step::GiveBack, Step::Abort, Step::UseBack, Step::Undo].get(draw.index(4)).copied();
+        let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
+        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+    }
+
+    /// Boosters run, end, and something is given before, during and after.
+    fn boosted(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 1);
+        let (booster, asset) = if draw.once_in(2) {
+            (RewardType::TokenBooster, RewardType::Tokens)
+        } else {
+            (RewardType::LevelBooster, RewardType::Xp)
+        };
+        let rules = |draw: &mut Prng, number, kind, value| {
+            let mut rules = campaign(draw, number);
+            let duration_s = (number == 1).then_some(20);
+            let mechanic = Mechanic::Wallet {};
+            rules.reward = RewardDefinition { kind, value, duration_s, mechanic, ..bonus() };
+            (rules.total, rules.per_member, rules.uses_per_code) = (None, None, None);
+            rules
+        };
+        let campaigns = vec![
+            rules(draw, 1, booster, RewardValue::Booster { multiplier_permille: 2_500 }),
+            rules(draw, 2, asset, RewardValue::Amount { amount: 7 }),
+        ];
+        let mut actions = Vec::new();
+        for (key, campaign) in [(0, 1), (1, 2), (2, 2), (3, 2), (4, 1), (5, 2)] {
+            let at_ms = draw.between(0, 45_000);
+            let redeem = redemption(&mrefs, 0, key, (campaign, 0), &Manner::default());
+            let redeem = redeem.map(|redeem| Redeem { tries: 3, ..redeem });
+            actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+        }
+        let quiet_after_ms = 50_000 + draw.between(0, 60_000);
+        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias::default() }
+    }
+
+    /// The endpoint answers 410, is tested and answers 410 again, while rewards are on their way.
+    fn disabled(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 3);
+        let mut rules = campaign(draw, 1);
+        rules.reward = bonus();
+        (rules.total, rules.per_member) = (None, Some(3));
+        let campaigns = vec![rules];
+        let mut actions = Vec::new();
+        for _ in 0..4 + draw.below(4) {
+            let redeem = redeem(draw, &mrefs, &campaigns);
+            let at_ms = draw.between(0, 4_000);
+            actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+            // About when its first try ends.
+            actions.push(Action { at_ms: at_ms + draw.between(20, 140), what: What::Test });
+        }
+        for _ in 0..4 + draw.below(4) {
+            actions.push(Action { at_ms: draw.between(100, 8_000), what: What::Test });
+        }
+        let outage = Some((Step::Fulfil, Fault::Answers410));
+        let bias = Bias { outage, ..Bias::default() };
+        Self { mrefs, campaigns, actions, quiet_after_ms: 12_000 + draw.between(0, 60_000), bias }
+    }
+
+    /// Many members at one moment at one shard, so that it commits in groups.
+    fn crowd(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 6);
+        let campaigns = vec![campaign(draw, 1)];
+        let mut actions = Vec::new();
+        for (wave, at_ms) in [(0, 0), (1, 4_000), (2, 8_000)] {
+            // The first one alone makes the shard pull its rules.
+            for member in 0..if wave == 0 { 1 } else { mrefs.len() } {
+                let redeem = redeem_as(draw, &mrefs, member, &campaigns);
+                actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+            }
+        }
+        let bias = Bias { focus: Some(Step::Consume), near: true, ..Bias::default() };
+        Self { mrefs, campaigns, actions, quiet_after_ms: 8_000 + draw.between(5_000, 60_000), bias }
+    }
+
     /// One Member's word does not come through, or cannot be written, while others redeem at the same shard.
     fn silent(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mrefs = mrefs(id_key, merchant, 3);
@@ -113,17 +271,12 @@ impl Scenario {
         let campaigns = vec![rules];
         let mut actions = Vec::new();
         for (member, at_ms) in [(0, 0), (1, draw.between(20_000, 120_000)), (2, draw.between(20_000, 120_000))] {
-            let redeem = redeem(draw, mrefs.get(member..=member).unwrap_or_default(), &campaigns);
-            let named = redeem.map(|redeem| Redeem {
-                member,
-                name: redeem.name.replacen("m0", &format!("m{member}"), 1),
-                ..redeem
-            });
-            actions.extend(named.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
+            let redeem = redeem_as(draw, &mrefs, member, &campaigns);
+            actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
         }
         let bias = if draw.once_in(2) {
             let outage = Some((Step::Fate, Fault::WriteFails));
-            Bias { outage, focus: Some(Step::Settle), cut: None }
+            Bias { outage, focus: Some(Step::Settled), ..Bias::default() }
         } else {
             let from_ms = draw.between(10, 150);
             let to_ms = from_ms + draw.between(60_000, 150_000);
@@ -139,145 +292,22 @@ impl Scenario {
         let mut rules = campaign(draw, 1);
         (rules.kind, rules.uses_per_code) = (CampaignKind::Unique, Some(1));
         (rules.per_member, rules.total) = (Some(1), None);
-        (rules.reward.kind, rules.reward.value) = (RewardType::Points, RewardValue::Points { amount: 25 });
+        (rules.reward.kind, rules.reward.value) = (RewardType::Points, RewardValue::Amount { amount: 25 });
         if let Some(range) = rules.issued.first_mut() {
             range.to = 6;
         }
         let mut actions = Vec::new();
         let mut at_ms = 0;
-        for (member, mref) in (0u32..).zip(&mrefs) {
+        for (member, seq) in (0..mrefs.len()).zip((0..).step_by(2)) {
             for (key, after_ms) in [(0, 0), (1, INQUIRE_AFTER_MS + draw.between(-20, 45))] {
-                let what = What::Redeem(Redeem {
-                    member: usize::try_from(member).unwrap_or(0),
-                    name: format!("m{member}/k{key} c1#{}", member * 2 + key),
-                    call: call(mref, member, u64::from(key), (1, member * 2 + key), false, None, false),
-                    tabs: 1,
-                    tries: 1 + key,
-                    again: false,
-                });
-                actions.push(Action { at_ms: at_ms + after_ms, what });
+                let redeem = redemption(&mrefs, member, u64::from(key), (1, seq + key), &Manner::default());
+                let redeem = redeem.map(|redeem| Redeem { tries: 1 + key, ..redeem });
+                actions.extend(redeem.map(|redeem| Action { at_ms: at_ms + after_ms, what: What::Redeem(redeem) }));
             }
             at_ms += draw.between(0, 20_000);
         }
+        let focus = [Step::Decide, Step::Abort, Step::GiveBack].get(draw.index(3)).copied();
         let quiet_after_ms = at_ms + draw.between(12_000, 40_000);
-        Self {
-            mrefs,
-            campaigns: vec![rules],
-            actions,
-            quiet_after_ms,
-            bias: Bias { focus: Some(Step::Decide), ..Bias::default() },
-        }
-    }
-}
-
-fn mrefs(id_key: &IdKey, merchant: &MerchantId, members: usize) -> Vec<Mref> {
-    (0..members).map(|n| id_key.mref(merchant, &format!("member-{n}"))).collect()
-}
-
-fn campaign(draw: &mut Prng, number: u64) -> Rules {
-    let shared = draw.once_in(2);
-    let (kind, reward_kind) = match draw.below(6) {
-        0 => (RewardValue::Feature { key: "early-access".to_owned() }, RewardType::Feature),
-        // Two of these are more than a balance can be.
-        1 => (RewardValue::Points { amount: INTEGER_MAX / 2 + 1 }, RewardType::Points),
-        2 | 3 => (RewardValue::Points { amount: 25 }, RewardType::Points),
-        _ => (RewardValue::Credit { currency: "EUR".to_owned(), amount_minor: 500 }, RewardType::Credit),
-    };
-    let uses_per_code = if shared { None } else { Some(1 + u64::from(draw.once_in(4))) };
-    let per_member = if shared || draw.once_in(3) { Some(1 + draw.below(2)) } else { None };
-    let total = draw.once_in(2).then(|| 1 + draw.below(3));
-    Rules {
-        version: 1,
-        campaign: u16::try_from(number).unwrap_or(1),
-        name: "Spring".to_owned(),
-        status: CampaignStatus::Active,
-        profile: Profile::S20,
-        kind: if shared { CampaignKind::Shared } else { CampaignKind::Unique },
-        reward: RewardDefinition {
-            reward_id: "welcome".to_owned(),
-            name: "Welcome".to_owned(),
-            kind: reward_kind,
-            value: kind,
-            player_should_claim: false,
-            automatic_activation: true,
-            attempts_max: 10,
-            fulfilment_timeout_s: 86_400,
-            mechanic: Mechanic::Wallet {},
-            version: 1,
-        },
-        quantity: 1,
-        starts_at: None,
-        ends_at: None,
-        uses_per_code,
-        per_member,
-        total,
-        eligibility: Eligibility::default(),
-        currencies: None,
-        methods: None,
-        min_epoch: 0,
-        issued: vec![IssuedRange {
-            from: 0,
-            to: if shared { 1 } else { CODES },
-            epoch: 0,
-            expires_at: None,
-            recalled: false,
-        }],
-    }
-}
-
-fn redeem(draw: &mut Prng, mrefs: &[Mref], campaigns: &[Rules]) -> Option<Redeem> {
-    let member = draw.index(mrefs.len());
-    let mref = mrefs.get(member)?;
-    let rules = draw.index(campaigns.len());
-    let shared = campaigns.get(rules)?.kind == CampaignKind::Shared;
-    // A seq beyond what is issued is known only once more codes have been minted.
-    let beyond = u64::from(draw.once_in(12));
-    let seq = if shared { beyond } else { draw.below(2) + beyond * u64::from(CODES - 1) };
-    let key = draw.below(3);
-    let wrong = draw.once_in(24);
-    let order = draw.once_in(5).then(|| "order-7".to_owned());
-    let campaign = u16::try_from(rules + 1).unwrap_or(1);
-    let seq = u32::try_from(seq).unwrap_or(0);
-    let number = u32::try_from(member).unwrap_or(0);
-    let order_mark = if order.is_some() { " +order" } else { "" };
-    let wrong_mark = if wrong { " wrong" } else { "" };
-    Some(Redeem {
-        member,
-        name: format!("m{member}/k{key} c{campaign}#{seq}{wrong_mark}{order_mark}"),
-        call: call(mref, number, key, (campaign, seq), wrong, order, draw.once_in(3)),
-        tabs: 1 + u32::from(draw.once_in(5)),
-        tries: u32::try_from(1 + draw.below(4)).unwrap_or(1),
-        again: draw.once_in(3),
-    })
-}
-
-fn call(
-    mref: &Mref,
-    member: u32,
-    key: u64,
-    code: (u16, u32),
-    wrong: bool,
-    order: Option<String>,
-    respond_async: bool,
-) -> Rc<RedeemCall> {
-    let text = format!("{code:?}/{wrong}/{order:?}");
-    Rc::new(RedeemCall {
-        rid: Rid::derive(mref, "member", &format!("member-{member}"), "POST /v1/redemptions", &format!("key-{key}")),
-        fp: Fingerprint::of(&[text.as_bytes()]),
-        code: (!wrong).then_some(code),
-        order,
-        respond_async,
-    })
-}
-
-fn change(draw: &mut Prng) -> Change {
-    match draw.below(8) {
-        0 | 1 => Change::Move(CampaignStatus::Paused),
-        2 => Change::Move(CampaignStatus::Active),
-        3 => Change::Move(CampaignStatus::Ended),
-        4 => Change::Total(Some(1 + draw.below(3))),
-        5 => Change::PerMember(Some(1 + draw.below(3))),
-        6 => Change::Worth(RewardValue::Points { amount: 10 }),
-        _ => Change::Mint(4),
+        Self { mrefs, campaigns: vec![rules], actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 }

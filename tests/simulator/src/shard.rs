@@ -1,15 +1,15 @@
 //! A CodeShard's shell, line by line as `edge/src/shard.rs` runs it: the decisions are core's own.
 
 use crate::defect::Defect;
-use crate::disk::{Disk, Fault};
+use crate::disk::{Disk, Fault, Storage};
 use crate::due::{Item, Net};
-use crate::fault::Step;
 use crate::message::{Party, Reply, Request};
 use crate::shard_state::ShardState;
+use crate::step::{Fault as Kind, Step};
 use crate::world::World;
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::INQUIRE_AFTER_MS;
-use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle};
+use counterfoil_core::limits::{BACKOFF_MAX_MS, INQUIRE_AFTER_MS};
+use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, Undo, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
 use counterfoil_core::rules::{Facts, Rules, recognised};
 use counterfoil_core::time::Instant;
@@ -30,7 +30,9 @@ type Waiting = (Rc<Intent>, oneshot::Sender<Result<PrepareAnswer, Fault>>);
 pub(crate) struct Shard {
     world: Rc<World>,
     number: usize,
-    disk: Rc<Disk<ShardState>>,
+    storage: Storage<ShardState>,
+    /// As the storage has them.
+    rules: RefCell<Option<Rc<Rules>>>,
     pulled_at: Cell<Option<Instant>>,
     waiting: RefCell<Vec<Waiting>>,
     settled: RefCell<Vec<(Rid, Fingerprint)>>,
@@ -43,7 +45,8 @@ impl Shard {
         Self {
             world: Rc::clone(world),
             number,
-            disk: Rc::clone(disk),
+            storage: Storage::new(disk, world, Party::Shard(number)),
+            rules: RefCell::new(disk.read().rules.clone()),
             pulled_at: Cell::new(None),
             waiting: RefCell::default(),
             settled: RefCell::default(),
@@ -53,13 +56,13 @@ impl Shard {
     }
 
     fn now(&self) -> Instant {
-        self.world.now()
+        self.world.clock(Party::Shard(self.number))
     }
 
     pub(crate) async fn answer(self: Rc<Self>, request: Request) -> Result<Reply, Fault> {
         let now = self.now();
-        if self.disk.read().due.clone().heal(now) {
-            self.disk.write(|state| state.due.heal(now));
+        if self.storage.read()?.due.needs_healing(now, self.world.defect) {
+            self.storage.write(|state| state.due.heal(now))?;
         }
         match request {
             Request::Prepare { intent } => {
@@ -72,37 +75,66 @@ impl Shard {
             }
             Request::Settle { rid, fp, fate } => {
                 match fate {
-                    // The pending row goes with the next group: one commit less for each redemption.
-                    Fate::Committed => self.settled.borrow_mut().push((rid, fp)),
                     Fate::Aborted => {
                         let close = |state: &mut ShardState| self.close(state, &rid, &fp, fate);
-                        self.disk.transaction(&self.world, Step::GiveBack, close)?;
+                        self.storage.transaction(Step::GiveBack, close)?;
                     }
-                    Fate::Running => {}
+                    Fate::Committed | Fate::Running => {}
                 }
+                Ok(Reply::Done)
+            }
+            // The pending rows go with the next group: one commit less for each redemption.
+            Request::Settled { items } => {
+                self.settled.borrow_mut().extend(items.iter().copied());
+                Ok(Reply::Done)
+            }
+            Request::Undo { rid, seq } => {
+                let twice = self.world.has(Defect::UndoNotIdempotent);
+                self.storage.step(Step::UseBack, |state| {
+                    let Undo { drop_use, drop_pending } =
+                        undo(state.uses.contains(&(seq, rid)), state.is_pending_for(seq, &rid));
+                    if drop_use || twice {
+                        state.uses.remove(&(seq, rid));
+                        state.total = state.total.saturating_sub(1);
+                    }
+                    state.undone.insert(rid);
+                    if drop_pending {
+                        state.pending.retain(|(known, _), pending| *known != rid || pending.seq != seq);
+                    }
+                })?;
                 Ok(Reply::Done)
             }
             Request::Rules(rules) => self.adopt(rules).map(Reply::Version),
             Request::Read => Ok(Reply::Done),
-            Request::Redeem(_) | Request::Inquire { .. } | Request::Pull { .. } | Request::Administer(_) => {
-                Err(Fault("not asked of a shard"))
-            }
+            Request::Redeem(_)
+            | Request::Inquire { .. }
+            | Request::Pull { .. }
+            | Request::Administer(_)
+            | Request::Report(_)
+            | Request::EndpointFor { .. }
+            | Request::EndpointResult { .. }
+            | Request::EndpointTested
+            | Request::Hurry
+            | Request::Webhook(_)
+            | Request::Callback { .. }
+            | Request::Operate(_) => Err(Fault("not asked of a shard")),
         }
     }
 
     fn rules(&self) -> Option<Rc<Rules>> {
-        self.disk.read().rules.clone()
+        self.rules.borrow().clone()
     }
 
     /// Takes newer rules; never goes back. Answers the version that counts.
     fn adopt(&self, rules: Rc<Rules>) -> Result<u32, Fault> {
-        let known = self.disk.read().version();
+        let known = self.rules.borrow().as_ref().map_or(0, |rules| rules.version);
         if rules.version > known || self.world.has(Defect::RulesGoBack) {
             let version = rules.version;
-            self.disk.transaction(&self.world, Step::Adopt, |state| {
-                state.rules = Some(rules);
+            self.storage.transaction(Step::Adopt, |state| {
+                state.rules = Some(Rc::clone(&rules));
                 Ok(())
             })?;
+            *self.rules.borrow_mut() = Some(rules);
             return Ok(version);
         }
         Ok(known)
@@ -116,7 +148,9 @@ impl Shard {
         }
         let asked = self.world.call(Party::Campaign(self.number), Step::Pull, Request::Pull { shard: 0 });
         let pulled = asked.await.unwrap_or(Err(Fault("the connection broke")))?;
-        let Reply::Pulled(rules) = pulled else { return Err(Fault("the rules were expected")) };
+        let Reply::Pulled(rules) = pulled else {
+            return Err(Fault("the rules were expected"));
+        };
         if self.world.has(Defect::PulledTooSoon) {
             self.pulled_at.set(Some(self.now()));
         }
@@ -154,25 +188,28 @@ impl Shard {
             // When it fails the rows stay pending; the alarm asks the Members again.
             let _ = self.flush(&settled);
         }
-        for (intent, sender) in self.waiting.take() {
-            let answer = self.prepare(&intent);
+        let group = self.waiting.take();
+        let in_company = group.len() > 1;
+        for (intent, sender) in group {
+            let answer = self.prepare(&intent, in_company);
             let _ = sender.send(answer);
         }
     }
 
     fn flush(&self, settled: &[(Rid, Fingerprint)]) -> Result<(), Fault> {
-        self.disk.transaction(&self.world, Step::Flush, |state| {
+        self.storage.transaction(Step::Flush, |state| {
             settled.iter().try_for_each(|(rid, fp)| self.close(state, rid, fp, Fate::Committed))
         })
     }
 
-    fn prepare(&self, intent: &Rc<Intent>) -> Result<PrepareAnswer, Fault> {
+    fn prepare(&self, intent: &Rc<Intent>, in_company: bool) -> Result<PrepareAnswer, Fault> {
         let now = self.now();
         let names = self.world.names();
         let twice = self.world.has(Defect::PrepareTwice);
         let step = {
-            let state = self.disk.read();
-            let rules = state.rules.as_deref();
+            let state = self.storage.read()?;
+            let cached = self.rules();
+            let rules = cached.as_deref();
             let pending = state.pending.get(&(intent.rid, intent.fp));
             let view = ShardView {
                 rules,
@@ -187,13 +224,22 @@ impl Shard {
         };
         match step {
             PrepareStep::Answer(answer) => Ok(answer),
-            PrepareStep::Consume(prepared) => self.disk.transaction(&self.world, Step::Consume, |state| {
+            PrepareStep::AskFirst => self.storage.transaction(Step::Consume, |state| {
+                state.ask_now(&intent.rid.mref(), now);
+                state.due.plan(Item::Pending, now, now);
+                Ok(PrepareAnswer::Late)
+            }),
+            PrepareStep::Consume(prepared) => self.storage.transaction(Step::Consume, |state| {
+                // One item of a group fails; the others must not notice.
+                if in_company && self.world.strikes(Step::Consume, Kind::ItemFails) {
+                    return Err(Fault("this item cannot be written"));
+                }
                 let ask_at = now.plus_ms(INQUIRE_AFTER_MS);
                 state.consume(intent, &prepared, ask_at, twice)?;
                 let behind = self.world.has(Defect::InquiryBehind);
                 let later = state.due.next().is_none_or(|next| next > ask_at && !behind);
                 if later && !self.world.has(Defect::AlarmNotArmed) {
-                    state.due.plan(Item::Pending, ask_at);
+                    state.due.plan(Item::Pending, ask_at, now);
                 }
                 Ok(PrepareAnswer::Prepared(prepared))
             }),
@@ -222,17 +268,19 @@ impl Shard {
     pub(crate) async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
         let now = self.now();
         let net = Net::of(self.world.defect);
-        let items = self.disk.transaction(&self.world, Step::ShardAlarm, |state| Ok(state.due.take(now, net)))?;
+        let items = self.storage.transaction(Step::ShardAlarm, |state| Ok(state.due.take(now, self.world.defect)))?;
         if items.contains(&Item::Pending) {
             let settled = self.settled.take();
             if !settled.is_empty() {
                 // When it fails the Members are asked.
                 let _ = self.flush(&settled);
             }
-            let overdue = self.disk.read().overdue(now);
+            let overdue = self.storage.read()?.overdue(now);
             for pending in overdue {
                 let (rid, fp) = (pending.intent.rid, pending.intent.fp);
-                let Some(member) = self.world.member_of(&rid) else { continue };
+                let Some(member) = self.world.member_of(&rid) else {
+                    continue;
+                };
                 let request = Request::Inquire { intent: pending.intent, prepared: pending.prepared };
                 let asked = self.world.call(Party::Member(member), Step::Inquire, request);
                 let bound_ms = if self.world.has(Defect::InquiryUnbounded) { 3_600_000 } else { MEMBER_WAIT_MS };
@@ -246,7 +294,7 @@ impl Shard {
                     Ok(_) | Err(_) => silence,
                 };
                 let again = self.now().plus_ms(backoff_ms(pending.tries, self.world.random_u32()));
-                let closed = self.disk.transaction(&self.world, Step::Fate, |state| {
+                let closed = self.storage.transaction(Step::Fate, |state| {
                     self.close(state, &rid, &fp, fate)?;
                     state.ask_again(&rid, &fp, again);
                     Ok(())
@@ -254,18 +302,18 @@ impl Shard {
                 if self.world.has(Defect::InquiryStops) {
                     closed?;
                 } else if closed.is_err() {
-                    self.disk.write(|state| state.ask_again(&rid, &fp, again));
+                    self.storage.write(|state| state.ask_again(&rid, &fp, again))?;
                 }
             }
-            let next = self.disk.read().next_inquiry();
-            self.disk.write(|state| match next {
-                Some(at) => state.due.plan(Item::Pending, at),
+            let (next, now) = (self.storage.read()?.next_inquiry(), self.now());
+            self.storage.write(|state| match next {
+                Some(at) => state.due.plan(Item::Pending, at.min(now.plus_ms(BACKOFF_MAX_MS)), now),
                 None => state.due.done(Item::Pending),
-            });
+            })?;
         }
         if net != Net::Never {
             let now = self.now();
-            self.disk.write(|state| state.due.rearm(now));
+            self.storage.write(|state| state.due.rearm(now))?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::Due;
 use crate::member_state::count;
-use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::ids::{Mref, Fingerprint, Rid};
+use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
@@ -29,6 +30,8 @@ pub(crate) struct ShardState {
     pub(crate) uses: BTreeSet<(u32, Rid)>,
     pub(crate) total: u64,
     pub(crate) pending: BTreeMap<(Rid, Fingerprint), Pending>,
+    /// Redemptions that were given back: nothing of theirs that is still on its way may take a use again.
+    pub(crate) undone: BTreeSet<Rid>,
     pub(crate) due: Due,
 }
 
@@ -48,7 +51,7 @@ impl ShardState {
     }
 
     pub(crate) fn other_pending(&self, rid: &Rid, fp: &Fingerprint) -> bool {
-        self.pending.keys().any(|(known, other)| known == rid && other != fp)
+        self.undone.contains(rid) || self.pending.keys().any(|(known, other)| known == rid && other != fp)
     }
 
     /// Uses of one code, the prepared ones included.
@@ -58,6 +61,10 @@ impl ShardState {
 
     fn is_pending(&self, rid: &Rid) -> bool {
         self.pending.keys().any(|(known, _)| known == rid)
+    }
+
+    pub(crate) fn is_pending_for(&self, seq: u32, rid: &Rid) -> bool {
+        self.pending.iter().any(|((known, _), pending)| known == rid && pending.seq == seq)
     }
 
     pub(crate) fn usage(&self, facts: &Facts, rid: &Rid, rules: Option<&Rules>, defect: Option<Defect>) -> Usage {
@@ -108,18 +115,30 @@ impl ShardState {
 
     /// Drops a pending row and its use.
     pub(crate) fn give_back(&mut self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
-        let Some(pending) = self.pending.remove(&(*rid, *fp)) else { return Ok(()) };
+        let Some(pending) = self.pending.remove(&(*rid, *fp)) else {
+            return Ok(());
+        };
         if self.uses.remove(&(pending.seq, *rid)) {
             self.total = self.total.checked_sub(1).ok_or(Fault("the total would be negative"))?;
         }
         Ok(())
     }
 
-    /// Intents that have waited too long, the longest first.
+    /// Intents that have waited too long, the longest first. No pause is longer than the longest: what seems to
+    /// be was planned by a clock that was ahead.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<Pending> {
-        let mut overdue: Vec<&Pending> = self.pending.values().filter(|pending| pending.ask_at <= now).collect();
+        let waits = now..=now.plus_ms(BACKOFF_MAX_MS);
+        let overdue = |pending: &&Pending| pending.ask_at == now || !waits.contains(&pending.ask_at);
+        let mut overdue: Vec<&Pending> = self.pending.values().filter(overdue).collect();
         overdue.sort_by_key(|pending| pending.ask_at);
         overdue.into_iter().take(INQUIRIES_MAX).cloned().collect()
+    }
+
+    /// Has a member's pending intents asked about at once.
+    pub(crate) fn ask_now(&mut self, mref: &Mref, now: Instant) {
+        for (_, pending) in self.pending.iter_mut().filter(|((rid, _), _)| rid.mref() == *mref) {
+            pending.ask_at = pending.ask_at.min(now);
+        }
     }
 
     pub(crate) fn ask_again(&mut self, rid: &Rid, fp: &Fingerprint, at: Instant) {

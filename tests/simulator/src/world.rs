@@ -3,30 +3,39 @@
 use crate::campaign::Campaign;
 use crate::campaign_state::CampaignState;
 use crate::defect::Defect;
-use crate::disk::{Disk, Fault, Volume};
-use crate::due::CRASHES_MAX;
+use crate::disk::{Disk, Fault, Storage, Stored, Volume};
+use crate::due::{CRASHES_MAX, Item};
 use crate::event::{Delay, Event, Scheduled};
 use crate::exec::Executor;
-use crate::fault::{Bias, Choice, Fault as Kind, Faults, Step};
+use crate::fault::{Bias, Choice, Faults};
 use crate::feed::Subscriber;
+use crate::fulfiller::Fulfiller;
 use crate::member::Member;
 use crate::member_state::MemberState;
+use crate::merchant::{Merchant, MerchantState};
 use crate::message::{Out, Party, Reply, Request, Slot};
 use crate::oracle::Oracle;
 use crate::outcome::Violation;
 use crate::prng::Prng;
+use crate::recorder::{Recorder, RecorderState};
 use crate::shard::Shard;
 use crate::shard_state::ShardState;
+use crate::step::{Fault as Kind, Step};
 use counterfoil_core::ids::{IdKey, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
+use counterfoil_core::limits::DAY_MS;
+use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::future::Future;
 use std::rc::Rc;
+
+/// Recorders: months that a run can touch.
+const RECORDERS: usize = 3;
 
 /// The running instance of an object; a crash replaces it.
 #[derive(Clone)]
@@ -34,6 +43,8 @@ pub(crate) enum Actor {
     Member(Rc<Member>),
     Shard(Rc<Shard>),
     Campaign(Rc<Campaign>),
+    Recorder(Rc<Recorder>),
+    Merchant(Rc<Merchant>),
 }
 
 /// An object's place: its disk survives, its instance does not.
@@ -48,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) troubles: u32,
     /// An alarm was lost by a fault: until the next event nothing can be expected of it.
     pub(crate) alarm_lost: bool,
+    /// How far its clock is ahead.
+    pub(crate) ahead_ms: i64,
 }
 
 /// See the module.
@@ -64,6 +77,15 @@ pub(crate) struct World {
     pub(crate) members: Vec<Rc<Disk<MemberState>>>,
     pub(crate) shards: Vec<Rc<Disk<ShardState>>>,
     pub(crate) campaigns: Vec<Rc<Disk<CampaignState>>>,
+    pub(crate) recorders: Vec<Rc<Disk<RecorderState>>>,
+    pub(crate) endpoint: Rc<Disk<MerchantState>>,
+    pub(crate) fulfiller: RefCell<Fulfiller>,
+    /// Rewards of which some message to the fulfiller was doubled or late.
+    pub(crate) stray: RefCell<BTreeSet<String>>,
+    pub(crate) seed: u64,
+    /// Those that a run can touch, clocks that are a day behind included.
+    months: Vec<String>,
+    failures: RefCell<BTreeMap<(Party, Item), u32>>,
     pub(crate) subscribers: RefCell<Vec<Subscriber>>,
     pub(crate) faults: RefCell<Faults>,
     pub(crate) order: RefCell<Prng>,
@@ -81,6 +103,8 @@ pub(crate) struct World {
     /// Answers that never come: whoever waits for them must give up by itself.
     pub(crate) silence: RefCell<Vec<Slot>>,
     pub(crate) in_flight: Cell<u32>,
+    /// Whether the deployment has revoked the epoch of the first codes.
+    pub(crate) epoch_revoked: Cell<bool>,
 }
 
 /// What a world is made of.
@@ -116,6 +140,13 @@ impl World {
             members: settings.mrefs.iter().map(|_| Rc::new(Disk::new(MemberState::default()))).collect(),
             shards: campaigns.iter().map(|_| Rc::new(Disk::new(ShardState::default()))).collect(),
             campaigns,
+            recorders: (0..RECORDERS).map(|_| Rc::new(Disk::new(RecorderState::default()))).collect(),
+            endpoint: Rc::new(Disk::new(MerchantState::new())),
+            fulfiller: RefCell::default(),
+            stray: RefCell::default(),
+            seed,
+            months: months(started_at),
+            failures: RefCell::default(),
             subscribers: RefCell::new(settings.mrefs.iter().map(|_| Subscriber::default()).collect()),
             faults: RefCell::new(Faults::new(seed, choice, settings.bias, quiet_at.0 - started_at.0)),
             order: RefCell::new(Prng::new(seed, 1)),
@@ -132,13 +163,18 @@ impl World {
             finished: Cell::new(false),
             silence: RefCell::default(),
             in_flight: Cell::new(0),
+            epoch_revoked: Cell::new(false),
         });
         let disks = world.members.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
         let places = disks.map(|(n, disk)| (Party::Member(n), disk));
         let disks = world.shards.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
         let places = places.chain(disks.map(|(n, disk)| (Party::Shard(n), disk)));
         let disks = world.campaigns.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
-        for (party, volume) in places.chain(disks.map(|(n, disk)| (Party::Campaign(n), disk))) {
+        let places = places.chain(disks.map(|(n, disk)| (Party::Campaign(n), disk)));
+        let disks = world.recorders.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
+        let places = places.chain(disks.map(|(n, disk)| (Party::Recorder(n), disk)));
+        let merchant = (Party::Merchant, Rc::clone(&world.endpoint) as Rc<dyn Volume>);
+        for (party, volume) in places.chain([merchant]) {
             if let Some(actor) = world.instance(party) {
                 let host = Host {
                     actor,
@@ -148,6 +184,7 @@ impl World {
                     alarm_failures: 0,
                     troubles: 0,
                     alarm_lost: false,
+                    ahead_ms: 0,
                 };
                 world.hosts.borrow_mut().insert(party, host);
             }
@@ -160,14 +197,22 @@ impl World {
             Party::Member(n) => Actor::Member(Rc::new(Member::new(self, n, self.members.get(n)?))),
             Party::Shard(n) => Actor::Shard(Rc::new(Shard::new(self, n, self.shards.get(n)?))),
             Party::Campaign(n) => Actor::Campaign(Rc::new(Campaign::new(self, n, self.campaigns.get(n)?))),
-            Party::Outside(_) => return None,
+            Party::Recorder(n) => Actor::Recorder(Rc::new(Recorder::new(self, n, self.recorders.get(n)?))),
+            Party::Merchant => Actor::Merchant(Rc::new(Merchant::new(self, &self.endpoint))),
+            Party::Fulfiller | Party::Outside(_) => return None,
         })
     }
 
     // What the objects and those outside use.
 
+    /// The true time, which nobody inside knows.
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// The time as a party has it.
+    pub(crate) fn clock(&self, party: Party) -> Instant {
+        self.now().plus_ms(self.hosts.borrow().get(&party).map_or(0, |host| host.ahead_ms))
     }
 
     pub(crate) fn names(&self) -> Names<'_> {
@@ -237,14 +282,42 @@ impl World {
         self.events.borrow_mut().push(Reverse(Scheduled { at: self.now().plus_ms(ms.max(0)), n, event }));
     }
 
-    /// Whether an object has failed so often that it may have parked an item.
-    pub(crate) fn troubled(&self, party: Party) -> bool {
-        self.hosts.borrow().get(&party).is_some_and(|host| host.troubles >= CRASHES_MAX)
+    /// Something went wrong with an object that can have been counted against what it was at.
+    pub(crate) fn trouble(&self, party: Party) {
+        if let Some(host) = self.hosts.borrow_mut().get_mut(&party) {
+            host.troubles += 1;
+        }
+    }
+
+    /// An item's own work failed in the alarm: the others are not its business.
+    pub(crate) fn survive<S: Stored>(&self, party: Party, storage: &Storage<S>, item: Item, done: Result<(), Fault>) {
+        if done.is_ok() {
+            return;
+        }
+        *self.failures.borrow_mut().entry((party, item)).or_default() += 1;
+        let (now, random) = (self.clock(party), self.random_u32());
+        // Where even this fails the safety net is armed.
+        let _ = storage.write(|state| state.due_mut().survive(item, now, random));
+    }
+
+    /// Whether an item may be parked: its object crashed, or it failed by itself, as often as that takes.
+    pub(crate) fn may_be_parked(&self, party: Party, item: Item) -> bool {
+        let own = self.failures.borrow().get(&(party, item)).copied().unwrap_or(0);
+        self.hosts.borrow().get(&party).is_some_and(|host| host.troubles + own >= CRASHES_MAX)
     }
 
     /// Whether an object's alarm cannot be expected to be set.
     pub(crate) fn excused(&self, party: Party) -> bool {
         self.hosts.borrow().get(&party).is_some_and(|host| host.alarm_lost || host.ringing.is_some())
+    }
+
+    /// The Recorder of a month, by its place in the run.
+    pub(crate) fn recorder_of(&self, month: &str) -> usize {
+        self.months.iter().position(|known| known == month).unwrap_or(RECORDERS - 1)
+    }
+
+    pub(crate) fn month_of(&self, recorder: usize) -> String {
+        self.months.get(recorder).cloned().unwrap_or_default()
     }
 
     /// The Member of a redemption: a redemption's id begins with its member's.
@@ -273,4 +346,10 @@ impl World {
         let trace = self.trace.as_ref().map(RefCell::take).unwrap_or_default();
         (self.violation.take(), trace)
     }
+}
+
+fn months(started_at: Instant) -> Vec<String> {
+    let mut months: Vec<String> = (-2..60).map(|day| month_of(started_at.plus_ms(day * DAY_MS))).collect();
+    months.dedup();
+    months
 }

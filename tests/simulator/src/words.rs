@@ -1,0 +1,87 @@
+//! Words for the trace.
+
+use crate::disk::Fault;
+use crate::message::{Answer, Reply, Request};
+use crate::oracle::Oracle;
+use counterfoil_core::protocol::PrepareAnswer;
+
+impl Oracle {
+    pub(crate) fn describe(&self, request: &Request) -> String {
+        match request {
+            Request::Redeem(call) => {
+                let how = if call.respond_async { ", respond-async" } else { "" };
+                format!("redeem {}{how}", self.name(&call.rid, &call.fp))
+            }
+            Request::Inquire { intent, .. } => {
+                format!("what became of {}", self.name(&intent.rid, &intent.fp))
+            }
+            Request::Recognise { facts } => format!("is #{} known", facts.seq),
+            Request::Prepare { intent } => {
+                format!("prepare {}", self.name(&intent.rid, &intent.fp))
+            }
+            Request::Settle { rid, fp, fate } => format!("settle {} {fate:?}", self.name(rid, fp)),
+            Request::Settled { items } => format!("settled {}", items.len()),
+            Request::Undo { .. } => "undo".to_owned(),
+            Request::Report(report) => format!("report {} rows", report.rows.len()),
+            Request::EndpointFor { .. } => "which endpoint".to_owned(),
+            Request::EndpointResult { outcome, version, waits, .. } => {
+                format!("tried: {outcome:?}, version {version}, waits: {waits}")
+            }
+            Request::EndpointTested => "the endpoint works".to_owned(),
+            Request::Hurry => "hurry".to_owned(),
+            Request::Webhook(webhook) => {
+                let what = if webhook.cancelled { "cancelled" } else { "fulfil" };
+                format!("{what} {} try {}", short(&webhook.id), webhook.attempt)
+            }
+            Request::Callback { id, outcome, .. } => format!("callback {} {outcome:?}", short(id)),
+            Request::Operate(order) => format!("{:?}", order.wish),
+            Request::Rules(rules) => format!("rules version {}", rules.version),
+            Request::Pull { .. } => "pull the rules".to_owned(),
+            Request::Administer(change) => format!("{change:?}"),
+            Request::Read => "read".to_owned(),
+        }
+    }
+
+    pub(crate) fn describe_reply(&self, reply: &Result<Reply, Fault>) -> String {
+        match reply {
+            Err(fault) => format!("500 {}", fault.0),
+            Ok(Reply::Answer(answer)) => match answer {
+                Answer::Created(_) => "201".to_owned(),
+                Answer::Accepted => "202".to_owned(),
+                Answer::Refused(refusal) => format!("refused: {}", refusal.code()),
+                Answer::KeyReused => "422 key reused".to_owned(),
+                Answer::Overflow => "400 the balance would overflow".to_owned(),
+                Answer::Failed(fault) => format!("500 {}", fault.0),
+            },
+            Ok(Reply::Fate(fate)) => format!("{fate:?}"),
+            Ok(Reply::Recognised(known)) => format!("recognised: {known}"),
+            Ok(Reply::Prepared(answer)) => match answer {
+                PrepareAnswer::Prepared(_) => "prepared".to_owned(),
+                PrepareAnswer::Refused { refusal, .. } => {
+                    format!("no: {}", refusal.code())
+                }
+                PrepareAnswer::Late => "late".to_owned(),
+            },
+            Ok(Reply::Version(version)) => format!("works by version {version}"),
+            Ok(Reply::Pulled(rules)) => format!("rules version {:?}", rules.as_ref().map(|rules| rules.version)),
+            Ok(Reply::Administered { version, in_force }) => {
+                format!("version {version}, in force: {in_force}")
+            }
+            Ok(Reply::Operated(Ok(()))) => "carried out".to_owned(),
+            Ok(Reply::Operated(Err(declined))) => format!("{declined:?}"),
+            Ok(Reply::Heard(refused)) => if *refused { "409" } else { "200" }.to_owned(),
+            Ok(Reply::Endpoint { disabled, waiting, version }) => {
+                format!("endpoint version {version}, disabled: {disabled}, waiting: {waiting}")
+            }
+            Ok(Reply::Http(http)) => {
+                format!("HTTP {} {}", http.status, http.body.unwrap_or_default())
+            }
+            Ok(Reply::Done) => "done".to_owned(),
+        }
+    }
+}
+
+/// An id without what all have in common.
+fn short(id: &str) -> &str {
+    id.get(..3).zip(id.get(26..)).map_or(id, |(_, rest)| rest)
+}
