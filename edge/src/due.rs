@@ -21,7 +21,7 @@ const CRASHES_MAX: u32 = 5;
 /// Part of every object's schema that has an alarm.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS due (
     id TEXT PRIMARY KEY, at INTEGER NOT NULL, crashes INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,
-    parked INTEGER NOT NULL DEFAULT 0
+    parked INTEGER NOT NULL DEFAULT 0, planned_at INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID";
 
 /// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
@@ -29,9 +29,9 @@ pub(crate) fn plan(storage: &SyncStorage, id: &str, at: Instant) -> Result<(), F
     let earlier = next(storage)?;
     run(
         storage,
-        "INSERT INTO due (id, at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE
-         SET at = excluded.at, crashes = 0, failures = 0, parked = 0",
-        &[id.into(), at.0.into()],
+        "INSERT INTO due (id, at, planned_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
+         SET at = excluded.at, planned_at = excluded.planned_at, crashes = 0, failures = 0, parked = 0",
+        &[id.into(), at.0.into(), now().0.into()],
     )?;
     if earlier.is_none_or(|earlier| at < earlier) { storage.arm(at) } else { Ok(()) }
 }
@@ -102,9 +102,10 @@ pub(crate) fn survive(storage: &SyncStorage, item: &str, done: Result<(), Fault>
         let failures = first(storage, "SELECT failures FROM due WHERE id = ?", &[item.into()])?;
         let pause = backoff_ms(failures.map_or(0, |row| row.number(0)), random_u32());
         // Planned again by itself, it has no count of crashes any more.
-        let statement = "UPDATE due SET at = ?, crashes = 0, failures = failures + 1, parked = 0
+        let statement = "UPDATE due SET at = ?, planned_at = ?, crashes = 0, failures = failures + 1, parked = 0
             WHERE id = ? AND crashes > 0";
-        run(storage, statement, &[now().plus_ms(pause).0.into(), item.into()]).map(drop)
+        let now = now();
+        run(storage, statement, &[now.plus_ms(pause).0.into(), now.0.into(), item.into()]).map(drop)
     };
     if let Err(fault) = again() {
         // The safety net is armed.
@@ -120,10 +121,16 @@ pub(crate) fn rearm(storage: &SyncStorage) -> Result<(), Fault> {
     }
 }
 
-/// Every event heals a lost alarm: arms it when something is overdue.
+/// Every event heals a lost alarm: arms it when something is overdue, or was planned by a clock that was ahead, which
+/// would keep it waiting for as long.
 pub(crate) fn heal(storage: &SyncStorage) -> Result<(), Fault> {
-    match next(storage)? {
-        Some(at) if at.plus_ms(REARM_MS) < now() => storage.arm(now()),
-        Some(_) | None => Ok(()),
+    let now = now();
+    let row = first(storage, "SELECT min(at), max(planned_at) FROM due", &[])?;
+    let Some(row) = row.filter(|row| !row.is_null(0)) else { return Ok(()) };
+    let overdue = row.integer(0) + REARM_MS < now.0;
+    let ahead = row.integer(1) > now.0 + REARM_MS;
+    if ahead {
+        run(storage, "UPDATE due SET at = ?1, planned_at = ?1 WHERE planned_at > ?1", &[now.0.into()])?;
     }
+    if overdue || ahead { storage.arm(now) } else { Ok(()) }
 }

@@ -27,7 +27,7 @@ use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::Facts;
 use counterfoil_core::wire::{MemberResource, Method, Page, ProfileBody, ProtocolError};
 use futures_util::future::{LocalBoxFuture, join_all};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object};
@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) audit: AuditLog,
     /// Tries at fulfillers that are under way in this instance.
     pub(crate) trying: RefCell<HashSet<(Rid, u8)>>,
+    /// How often an endpoint was said to work again: what finds it disabled meanwhile must not wait for another call.
+    pub(crate) hurries: Cell<u32>,
     name: RefCell<Option<String>>,
     who: RefCell<Option<Who>>,
 }
@@ -85,6 +87,7 @@ impl DurableObject for Member {
             feed: Feed::default(),
             audit: AuditLog::default(),
             trying: RefCell::default(),
+            hurries: Cell::new(0),
             name: RefCell::new(None),
             who: RefCell::new(None),
         };

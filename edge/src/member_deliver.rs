@@ -121,8 +121,12 @@ impl Inner {
         })?;
         let Some(Some(record)) = begun else { return Ok(()) };
         let attempt = record.reward.attempts;
+        let hurries = self.hurries.get();
         let endpoint = match self.look_up(&record).await? {
             Found::Endpoint(endpoint) => endpoint,
+            Found::Disabled if self.hurries.get() != hurries => {
+                return self.end(at, attempt, &Outcome::not_sent("the endpoint was disabled until just now"));
+            }
             Found::Disabled => {
                 self.change(&at.rid, |view, names, now| (delivery::disabled(view, index, names, now).changes, ()))?;
                 return Ok(());
@@ -141,7 +145,8 @@ impl Inner {
         if matches!(outcome, Outcome::Gone) {
             // It waits without a next try only once the Merchant knows whom to wake; until then it is tried on.
             let heard = self.tell_merchant(&endpoint, &at, TryOutcome::Gone, told, sent.error()).await;
-            let outcome = heard.map_or_else(|_| Outcome::not_sent("HTTP 410"), |()| Outcome::Gone);
+            let waits = heard.is_ok() && self.hurries.get() == hurries;
+            let outcome = if waits { Outcome::Gone } else { Outcome::not_sent("HTTP 410") };
             return self.end(at, attempt, &outcome);
         }
         self.end(at, attempt, &outcome)?;

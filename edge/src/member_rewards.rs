@@ -365,6 +365,7 @@ impl Inner {
 
     /// An endpoint works again: what waits for it is tried now.
     pub(crate) fn hurry(self: &Rc<Self>, endpoint_id: &str) -> Result<Answer, Fault> {
+        self.hurries.set(self.hurries.get().wrapping_add(1));
         for rid in self.store().waiting_for(endpoint_id)? {
             for index in 0..self.store().held(&rid)?.len() {
                 self.change(&rid, |view, names, at| (delivery::hurry(view, index, endpoint_id, names, at), ()))?;

@@ -304,22 +304,29 @@ pub fn wake(view: &View<'_>, index: usize, trying: bool, names: &Names<'_>, at: 
         return Wake::Commit(Box::new(changes));
     }
     let Delivery { begun_at, answer_by, notice, .. } = record.delivery;
+    // What was written by a clock that was ahead would wait for as long.
+    let ahead = |written: Instant| written > at.plus_ms(DELIVERY_LOST_MS);
+    let failed_ahead = record.reward.moves.last().is_some_and(|step| ahead(step.at));
     match record.state() {
         RewardState::InProgress if record.mechanic.endpoint().is_some() => match (begun_at, answer_by) {
             (None, None) => Wake::Try,
-            (Some(begun), _) if !trying && begun.plus_ms(DELIVERY_LOST_MS) <= at => {
+            (Some(begun), _) if !trying && (begun.plus_ms(DELIVERY_LOST_MS) <= at || ahead(begun)) => {
                 // The instance that tried is gone; nobody knows how it ended.
                 let broken = crate::webhook::Outcome::broken_off();
                 super::delivery::ended(view, index, record.reward.attempts, &broken, 0, names, at)
                     .changes
                     .map_or(Wake::Nothing, |changes| Wake::Commit(Box::new(changes)))
             }
-            (None, Some(answer_by)) if answer_by <= at => {
+            (None, Some(answer_by))
+                if answer_by <= at || ahead(answer_by.plus_ms(-i64::from(record.fulfilment_timeout_s) * 1_000)) =>
+            {
                 super::delivery::silent(view, index, 0, names, at).map_or(Wake::Nothing, |c| Wake::Commit(Box::new(c)))
             }
             (_, _) => Wake::Nothing,
         },
-        RewardState::Failed if record.due_at().is_some_and(|next| next <= at) && notice.is_none() => Wake::Try,
+        RewardState::Failed if record.due_at().is_some_and(|next| next <= at || failed_ahead) && notice.is_none() => {
+            Wake::Try
+        }
         RewardState::Unclaimed
         | RewardState::PendingActivation
         | RewardState::InProgress

@@ -514,6 +514,18 @@ fn taking_back_what_could_not_be_given_ends_the_redemption() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+    let day = 24 * HOUR_MS;
+    let mut shelf = Shelf::with(webhook("bonus"), 1);
+    shelf.later(day).begins();
+    shelf.later(-day);
+    assert!(matches!(shelf.ask(|view, names, at| wake(view, 0, false, names, at)), Wake::Commit(_)), "it is lost");
+    shelf.later(day).ends(1, &broken(true));
+    shelf.later(-day);
+    assert!(matches!(shelf.ask(|view, names, at| wake(view, 0, false, names, at)), Wake::Try));
+}
+
+#[test]
 fn a_disabled_endpoint_is_no_try() {
     let mut shelf = Shelf::with(webhook("bonus"), 1);
     shelf.begins();

@@ -81,7 +81,6 @@ defects! {
     HurryMissed = "hurry-missed": "the endpoint works again just before a reward is committed as waiting for it",
     TryingForgotten = "trying-forgotten": "a try that is due while another ends is not planned again",
     PoisonSpreads = "poison-spreads": "an item that fails keeps the alarm from those after it",
-    WakeOverwritten = "wake-overwritten": "that somebody was woken hides that they are to be woken again",
     WokenUnheard = "woken-unheard": "a Member counts as woken though it has not answered",
     AheadForgotten = "ahead-forgotten": "what a clock that was ahead has planned waits for that time",
     FeedFromMemory = "feed-from-memory": "the feed's last number is kept in memory",

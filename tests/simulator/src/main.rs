@@ -29,7 +29,7 @@ struct Arguments {
     /// Run with one planted defect, by name.
     #[arg(long, value_name = "NAME", value_parser = defect)]
     defect: Option<Defect>,
-    /// Run each planted defect until it is caught; fails when 5,000 seeds do not show one.
+    /// Run each planted defect until it is caught; fails when 20,000 seeds do not show one.
     #[arg(long)]
     planted: bool,
     /// With --planted: searches for each, from places far apart, of which the median is told.
@@ -37,7 +37,7 @@ struct Arguments {
     searches: u64,
 }
 
-const PLANTED_SEEDS_MAX: u64 = 5_000;
+const PLANTED_SEEDS_MAX: u64 = 20_000;
 
 fn defect(name: &str) -> Result<Defect, String> {
     let names = || Defect::ALL.iter().map(|defect| defect.name()).collect::<Vec<_>>().join(", ");

@@ -5,7 +5,7 @@ use crate::disk::{Fault, Stored};
 use crate::due::{Due, Item};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS};
+use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
 use counterfoil_core::protocol::Intent;
 use counterfoil_core::protocol::member::{Attempts, Decision, Known, Settlement};
 use counterfoil_core::protocol::report::{Record as Reported, ReportRow, Settled, month_of};
@@ -266,7 +266,10 @@ impl MemberState {
             if defect == Some(Defect::NoticeForgotten) {
                 record.delivery.notice = None;
             }
-            let (key, due_at) = ((record.rid, record.index), record.due_at());
+            let key = (record.rid, record.index);
+            // What a clock that was ahead has written is looked at now.
+            let ahead = record.reward.moves.last().is_some_and(|step| step.at > now.plus_ms(DELIVERY_LOST_MS));
+            let due_at = record.due_at().map(|at| if ahead { at.min(now) } else { at });
             self.rewards.insert(key, Rc::new(record));
             match due_at {
                 Some(_) if defect == Some(Defect::DeliveryUnplanned) => {}

@@ -198,7 +198,7 @@ impl Merchant {
                 };
                 if heard || unheard {
                     // Whoever wanted it woken since it was called wants it still.
-                    let since = known.wake_at != waiter.wake_at && !self.world.has(Defect::WakeOverwritten);
+                    let since = known.wake_at != waiter.wake_at;
                     known.wake_at = known.wake_at.filter(|_| since);
                     known.armed = known.serial != waiter.serial;
                     (known.tries, known.told, known.told_at) = (0, known.told + 1, now);

@@ -288,7 +288,14 @@ pub(crate) fn endpoint(world: &World) -> Checked {
 /// I6, a minute after faults have stopped: what is not finished has a next step, and no later than the schedule says.
 pub(crate) fn unfinished(world: &World, n: usize, state: &MemberState) -> Checked {
     let now = world.now();
+    let endpoint = world.endpoint.safe();
+    // Who waits for an endpoint that works is woken, and does not find out hours later.
+    let woken = endpoint.disabled
+        || is_parked(world, Party::Merchant, &endpoint.due, Item::Wake)
+        || endpoint.waiters.get(&n).is_some_and(|waiter| waiter.wake_at.is_some());
     for ((rid, index), record) in &state.rewards {
+        let waits = record.state() == RewardState::Failed && record.delivery.parked;
+        ensure(woken || !waits, "I6", || format!("M{n}: nobody wakes what waits for the endpoint: {}", name(record)))?;
         let item = Item::Reward(*rid, *index);
         if is_parked(world, Party::Member(n), &state.due, item) {
             continue;

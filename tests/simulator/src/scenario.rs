@@ -243,7 +243,8 @@ impl Scenario {
             actions.push(Action { at_ms: draw.between(100, 8_000), what: What::Test });
         }
         let outage = Some((Step::Fulfil, Fault::Answers410));
-        let bias = Bias { outage, ..Bias::default() };
+        let focus = draw.once_in(2).then_some(Step::Hurry);
+        let bias = Bias { outage, focus, ..Bias::default() };
         Self { mrefs, campaigns, actions, quiet_after_ms: 12_000 + draw.between(0, 60_000), bias }
     }
 

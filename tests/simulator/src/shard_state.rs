@@ -4,7 +4,7 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::Due;
 use crate::member_state::count;
-use counterfoil_core::ids::{Mref, Fingerprint, Rid};
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
