@@ -77,7 +77,7 @@ function needText(text: unknown, name: string): void {
   if (typeof text !== "string") throw new CounterfoilError("invalid_argument", `${name}() needs a string.`);
   if (loaded) return;
   if (!loader?.loadSync) {
-    throw new CounterfoilError("not_ready", `${name}() was called before ready() had resolved.`, { retryable: true });
+    throw new CounterfoilError("not_ready", `${name}() needs ready() first.`, { retryable: true });
   }
   wasm.initSync({ module: loader.loadSync() });
   loaded = true;

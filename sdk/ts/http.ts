@@ -156,7 +156,7 @@ function understand<T>(response: Response, text: string): Answer<T> {
     });
   }
   // A proxy's page or a captive portal, not the API: it says nothing about what the API did.
-  throw new CounterfoilError("unexpected_answer", `An answer that is not the API's (status ${status}).`, {
+  throw new CounterfoilError("unexpected_answer", `Not an answer of the API (status ${status}).`, {
     status,
     retryable: true,
     retryAfterMs: wait,

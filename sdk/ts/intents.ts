@@ -171,7 +171,7 @@ function randomKey(): string {
   const { crypto } = globalThis;
   if (typeof crypto?.randomUUID === "function") return crypto.randomUUID();
   if (typeof crypto?.getRandomValues !== "function") {
-    throw new CounterfoilError("invalid_argument", "No secure randomness here to make an idempotency key with.");
+    throw new CounterfoilError("invalid_argument", "No secure randomness here for an idempotency key.");
   }
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
