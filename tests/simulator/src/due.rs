@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 const ITEMS_MAX: usize = 50;
 const REARM_MS: i64 = 30_000;
+/// How long a parked item rests.
+const PARKED_MS: i64 = 3_600_000;
 /// Failures to run at all before an item is parked.
 pub(crate) const CRASHES_MAX: u32 = 5;
 
@@ -36,6 +38,7 @@ pub(crate) struct Planned {
     /// When it was, by the object's own clock.
     pub(crate) planned_at: Instant,
     pub(crate) crashes: u32,
+    failures: u32,
     pub(crate) parked: bool,
 }
 
@@ -74,8 +77,9 @@ impl Due {
     /// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
     pub(crate) fn plan(&mut self, item: Item, at: Instant, now: Instant) {
         let earlier = self.next();
-        self.items.insert(item, Planned { at, planned_at: now, crashes: 0, parked: false });
-        if earlier.is_none_or(|earlier| at < earlier) {
+        self.items.insert(item, Planned { at, planned_at: now, crashes: 0, failures: 0, parked: false });
+        // What is due now is armed whatever was planned before: that alarm may be lost.
+        if earlier.is_none_or(|earlier| at < earlier) || at <= now {
             self.arm(at);
         }
     }
@@ -91,7 +95,7 @@ impl Due {
 
     /// When the next item is due.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.items.values().filter(|planned| !planned.parked).map(|planned| planned.at).min()
+        self.items.values().map(|planned| planned.at).min()
     }
 
     /// First act of an alarm: arms the safety net where something is due, counts a crash against each item that is
@@ -99,7 +103,7 @@ impl Due {
     /// takes no other item down with it.
     pub(crate) fn take(&mut self, now: Instant, defect: Option<Defect>) -> Vec<Item> {
         let together = defect == Some(Defect::PoisonSpreads);
-        let due = |planned: &&Planned| !planned.parked && planned.at <= now;
+        let due = |planned: &&Planned| planned.at <= now;
         let order = |(item, planned): (&Item, &Planned)| (planned.at, *item);
         let suspects = self.items.iter().filter(|(_, planned)| due(planned) && planned.crashes > 0);
         let suspect = suspects.map(order).min().filter(|_| !together);
@@ -116,20 +120,26 @@ impl Due {
         if net == Net::Always || (net == Net::WhenDue && !taken.is_empty()) {
             self.arm(now.plus_ms(REARM_MS));
         }
+        // One that keeps crashing is parked: told, and tried alone every hour, for what was wrong may be mended.
         taken.retain(|(_, item)| {
             self.items.get_mut(item).is_some_and(|planned| {
                 planned.crashes += 1;
                 planned.parked = planned.crashes > CRASHES_MAX;
-                !planned.parked
+                if planned.parked {
+                    planned.at = now.plus_ms(PARKED_MS);
+                }
+                planned.crashes != CRASHES_MAX + 1
             })
         });
         taken.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// An item that failed stays planned, with a growing pause, and is parked when it fails for good.
+    /// An item that failed, but did not crash, stays planned with a growing pause.
     pub(crate) fn survive(&mut self, item: Item, now: Instant, random: u32) {
         if let Some(planned) = self.items.get_mut(&item).filter(|planned| planned.crashes > 0) {
-            (planned.at, planned.planned_at) = (now.plus_ms(backoff_ms(planned.crashes, random)), now);
+            (planned.at, planned.planned_at) = (now.plus_ms(backoff_ms(planned.failures, random)), now);
+            (planned.crashes, planned.parked) = (0, false);
+            planned.failures += 1;
         }
     }
 
@@ -146,7 +156,7 @@ impl Due {
 
     /// What was planned later than now: the clock was ahead when it was, and would keep it waiting for as long.
     fn is_ahead(&self, now: Instant) -> bool {
-        self.items.values().any(|planned| !planned.parked && planned.planned_at > now.plus_ms(REARM_MS))
+        self.items.values().any(|planned| planned.planned_at > now.plus_ms(REARM_MS))
     }
 
     pub(crate) fn needs_healing(&self, now: Instant, defect: Option<Defect>) -> bool {
