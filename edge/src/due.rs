@@ -24,16 +24,18 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS due (
     parked INTEGER NOT NULL DEFAULT 0, planned_at INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID";
 
-/// Plans an item, or moves it; arms the alarm when it is earlier than what is armed.
+/// Plans an item, or moves it; arms the alarm when it is earlier than what is armed, or due already: moved on again and
+/// again, an item whose alarm was lost would never be overdue enough to be healed.
 pub(crate) fn plan(storage: &SyncStorage, id: &str, at: Instant) -> Result<(), Fault> {
     let earlier = next(storage)?;
+    let now = now();
     run(
         storage,
         "INSERT INTO due (id, at, planned_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
          SET at = excluded.at, planned_at = excluded.planned_at, crashes = 0, failures = 0, parked = 0",
-        &[id.into(), at.0.into(), now().0.into()],
+        &[id.into(), at.0.into(), now.0.into()],
     )?;
-    if earlier.is_none_or(|earlier| at < earlier) { storage.arm(at) } else { Ok(()) }
+    if at <= now || earlier.is_none_or(|earlier| at < earlier) { storage.arm(at) } else { Ok(()) }
 }
 
 /// Forgets an item.

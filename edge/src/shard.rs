@@ -14,7 +14,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_store::ShardStore;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::limits::INQUIRE_AFTER_MS;
+use counterfoil_core::limits::{BACKOFF_MAX_MS, INQUIRE_AFTER_MS};
 use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
 use counterfoil_core::refusal::Refusal;
@@ -237,6 +237,10 @@ impl Inner {
 
     fn prepare(&self, intent: &Intent) -> Result<PrepareAnswer, Fault> {
         let store = self.store();
+        if store.is_buried(&intent.rid)? {
+            // Decided and given back: this message is an old one.
+            return Ok(PrepareAnswer::Late);
+        }
         let rules = self.rules();
         let config = Config::of(&self.env)?;
         let merchant = self.merchant()?;
@@ -282,6 +286,7 @@ impl Inner {
     /// A decided use is given back. Repeats find nothing and are acknowledged again.
     fn undo(&self, rid: &Rid, seq: u32) -> Result<(), Fault> {
         let store = self.store();
+        store.bury(rid, now())?;
         let pending = store.pending_seqs(rid)?;
         let step = undo(store.uses(seq, rid)?, !pending.is_empty());
         if step.drop_pending {
@@ -369,7 +374,7 @@ impl Inner {
                 }
             }
             match self.store().next_inquiry()? {
-                Some(at) => due::plan(&self.storage, PENDING_ITEM, at)?,
+                Some(at) => due::plan(&self.storage, PENDING_ITEM, at.min(now().plus_ms(BACKOFF_MAX_MS)))?,
                 None => due::done(&self.storage, PENDING_ITEM)?,
             }
         }

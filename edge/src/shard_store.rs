@@ -4,7 +4,7 @@ use crate::due;
 use crate::platform::{Fault, SyncStorage};
 use crate::sql::{first, query, run};
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
-use counterfoil_core::limits::BACKOFF_MAX_MS;
+use counterfoil_core::limits::{BACKOFF_MAX_MS, DAY_MS};
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
@@ -36,6 +36,8 @@ impl ShardStore<'_> {
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS total (one INTEGER PRIMARY KEY CHECK (one = 1), used INTEGER NOT NULL CHECK (used >= 0)) STRICT",
             "INSERT INTO total VALUES (1, 0) ON CONFLICT DO NOTHING",
+            // Redemptions whose use was given back: a delayed message must not take it again.
+            "CREATE TABLE IF NOT EXISTS undone (rid BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
             // rid begins with the member, so one range of the key answers \"this code, this member\".
             "CREATE TABLE IF NOT EXISTS uses (
                 seq INTEGER NOT NULL CHECK (seq BETWEEN 0 AND 16777215), rid BLOB NOT NULL CHECK (length(rid) = 26),
@@ -161,6 +163,19 @@ impl ShardStore<'_> {
         Ok(())
     }
 
+    /// Remembers for a while that a redemption's use was given back.
+    pub(crate) fn bury(&self, rid: &Rid, now: Instant) -> Result<(), Fault> {
+        let old = "DELETE FROM undone WHERE rid IN (SELECT rid FROM undone WHERE at < ? LIMIT 8)";
+        run(self.0, old, &[now.plus_ms(-DAY_MS).0.into()])?;
+        let statement = "INSERT INTO undone VALUES (?, ?) ON CONFLICT DO NOTHING";
+        run(self.0, statement, &[rid.as_bytes().as_slice().into(), now.0.into()]).map(drop)
+    }
+
+    /// Whether a redemption's use was given back.
+    pub(crate) fn is_buried(&self, rid: &Rid) -> Result<bool, Fault> {
+        run(self.0, "SELECT 1 FROM undone WHERE rid = ?", &[rid.as_bytes().as_slice().into()])
+    }
+
     /// Uses that are pending for a redemption, under whatever command.
     pub(crate) fn pending_seqs(&self, rid: &Rid) -> Result<Vec<u32>, Fault> {
         let rows = query(self.0, "SELECT seq FROM pending WHERE rid = ?", &[rid.as_bytes().as_slice().into()])?;
@@ -174,10 +189,12 @@ impl ShardStore<'_> {
 
     /// Intents that have waited too long, the longest first.
     pub(crate) fn overdue(&self, now: Instant) -> Result<Vec<Overdue>, Fault> {
-        let statement =
-            "SELECT intent, prepared, tries, rid, fp FROM pending WHERE ask_at <= ? ORDER BY ask_at LIMIT ?";
+        let statement = "SELECT intent, prepared, tries, rid, fp FROM pending
+            WHERE ask_at <= ?1 OR ask_at > ?2 ORDER BY ask_at LIMIT ?3";
+        // No pause is longer than the longest: what seems to be was planned by a clock that was ahead.
+        let longest = now.plus_ms(BACKOFF_MAX_MS);
         let mut overdue = vec![];
-        for row in query(self.0, statement, &[now.0.into(), INQUIRIES_MAX.into()])? {
+        for row in query(self.0, statement, &[now.0.into(), longest.0.into(), INQUIRIES_MAX.into()])? {
             match (row.json(0), row.json(1)) {
                 (Ok(intent), Ok(prepared)) => overdue.push(Overdue { intent, prepared, tries: row.number(2) }),
                 // One that cannot be read waits; the others are asked about all the same.

@@ -311,8 +311,8 @@ pub fn callback(
         Outcome::Granted { data } => granted(view, index, data.as_ref(), names, at),
         Outcome::Failed { error, data } => match record.state() {
             RewardState::InProgress => {
-                // Another try may have left meanwhile: of that one it says nothing.
-                let unknown = record.delivery.begun_at.is_some();
+                // It may be about an earlier try, and says nothing then about those since.
+                let unknown = record.reward.attempts > 1 && record.outcome_unknown();
                 let failure = Failure { answer: Some(data.as_ref()), unknown, ..Failure::of(error) };
                 failed(view, index, &failure, random, names, at)
             }
@@ -348,7 +348,8 @@ fn settled(
     let mut work = Work::on(view, *names, at);
     let actor = fulfiller(view, index);
     if let Some(record) = work.touch(index) {
-        record.delivery.unknown = false;
+        // Of a later try than the first it may say nothing.
+        record.delivery.unknown &= record.reward.attempts > 1;
         record.reward.last_error = Some(error.to_owned());
         answered(&mut record.reward, data, at);
     }
@@ -371,7 +372,8 @@ pub fn hurry(view: &View<'_>, index: usize, endpoint_id: &str, names: &Names<'_>
     }
     let mut work = Work::on(view, *names, at);
     let record = work.touch(index)?;
-    record.reward.next_attempt_at = Some(at);
+    // Since it failed, so that a clock that is ahead does not put it off once more.
+    record.reward.next_attempt_at = Some(record.reward.moves.last().map_or(at, |failed| failed.at.min(at)));
     record.delivery.parked = false;
     let mut changes = conclude(view, work, index, &Actor::system(), None);
     if let Some(draft) = &mut changes.audit {
