@@ -54,8 +54,11 @@ export class Shop extends DurableObject {
     if (what === "reward-definitions") return json(201, body);
     if (what === "campaigns") return this.campaign(id, which, body, post);
     if (what === "redemptions" && post) return this.redeem(sub, request.headers.get("idempotency-key"), body);
-    if (what === "redemptions" && id !== undefined) return json(200, this.get(`redemption ${id}`));
-    if (what === "redemptions") return json(200, { items: this.get(`history ${sub}`, []).map((one) => this.get(`redemption ${one}`)) });
+    if (what === "redemptions" && id !== undefined) {
+      const found = this.get(`redemption ${id}`);
+      return found ? json(200, found) : problem(404, "not_found");
+    }
+    if (what === "redemptions") return json(200, { items: this.get(`history ${sub}`, []).flatMap((one) => this.get(`redemption ${one}`) ?? []) });
     if (what === "ledger") return json(200, { items: this.get(`ledger ${sub}`, []) });
     if (what === "wallet") return json(200, this.wallet(sub));
     const events = this.get(`events ${sub}`, []).filter(({ seq }) => seq > Number(searchParams.get("since")));
@@ -86,7 +89,9 @@ export class Shop extends DurableObject {
     const known = this.get(`key ${sub} ${key}`);
     if (known !== undefined && known.command !== `${code} ${currency}`) return problem(422, "idempotency_key_reused");
     if (known?.refusal) return problem(409, known.refusal);
-    if (known) return json(201, this.get(`redemption ${known.id}`), { "idempotent-replayed": "true" });
+    // What is lost is made anew, as a service would that looks its keys up and finds nothing behind one.
+    const before = known && this.get(`redemption ${known.id}`);
+    if (before) return json(201, before, { "idempotent-replayed": "true" });
     const campaign = Number(code.split("-")[0]);
     const { limits = {}, kind, reward_id } = this.get(`campaign ${campaign}`);
     const [takers, uses] = [this.get(`takers ${code}`, []), this.get(`uses ${campaign}`, [])];
