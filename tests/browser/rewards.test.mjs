@@ -136,6 +136,8 @@ test("by keyboard: claimed, asked, started, and the focus is never lost", async 
     await focusIs("Double points hour");
     await keyboard.press("Tab");
     assert.equal(await focused(page), "Start…");
+    // The feed may tell of the claim before its answer is there; the button waits for that.
+    await card.locator('button[aria-disabled="false"]', { hasText: "Start…" }).waitFor();
     await keyboard.press("Enter");
     await focusIs("Start now");
     await keyboard.press("Escape");
