@@ -1,7 +1,7 @@
 //! A try at the external fulfiller: begun in a commit of its own, then sent, then its end committed. What a late
 //! answer or callback means depends on where the reward stands by then.
 
-use super::life::{Verdict, conclude};
+use super::life::{Verdict, conclude, conclude_as};
 use super::machine::By;
 use super::record::{Actor, Notice};
 use super::work::{Changes, Refused, View, Work};
@@ -54,11 +54,7 @@ pub fn begin(view: &View<'_>, index: usize, names: &Names<'_>, at: Instant) -> O
     record.delivery.begun_at = Some(at);
     record.delivery.sent = true;
     record.delivery.parked = false;
-    let mut changes = conclude(view, work, index, &system, None);
-    if let Some(draft) = &mut changes.audit {
-        draft.action = "fulfilment.begun".to_owned();
-    }
-    Some(changes)
+    Some(conclude_as("fulfilment.begun", view, work, index, &system, None))
 }
 
 /// What is sent to the fulfiller: the same id on every try, so that a repeated delivery is recognised.
@@ -127,10 +123,7 @@ pub fn ended(
                 record.delivery.answer_by = Some(at.plus_ms(i64::from(record.fulfilment_timeout_s) * 1_000));
                 record.delivery.unknown = true;
             }
-            let mut changes = conclude(view, work, index, &Actor::system(), None);
-            if let Some(draft) = &mut changes.audit {
-                draft.action = "fulfilment.accepted".to_owned();
-            }
+            let changes = conclude_as("fulfilment.accepted", view, work, index, &Actor::system(), None);
             Verdict { changes: Some(changes), refused: None }
         }
         Outcome::Gone if current => {
@@ -353,10 +346,7 @@ fn settled(
         record.reward.last_error = Some(error.to_owned());
         answered(&mut record.reward, data, at);
     }
-    let mut changes = conclude(view, work, index, &actor, None);
-    if let Some(draft) = &mut changes.audit {
-        draft.action = "fulfilment.explained".to_owned();
-    }
+    let changes = conclude_as("fulfilment.explained", view, work, index, &actor, None);
     Verdict { changes: Some(changes), refused: None }
 }
 
@@ -375,11 +365,7 @@ pub fn hurry(view: &View<'_>, index: usize, endpoint_id: &str, names: &Names<'_>
     // Since it failed, so that a clock that is ahead does not put it off once more.
     record.reward.next_attempt_at = Some(record.reward.moves.last().map_or(at, |failed| failed.at.min(at)));
     record.delivery.parked = false;
-    let mut changes = conclude(view, work, index, &Actor::system(), None);
-    if let Some(draft) = &mut changes.audit {
-        draft.action = "fulfilment.pulled_forward".to_owned();
-    }
-    Some(changes)
+    Some(conclude_as("fulfilment.pulled_forward", view, work, index, &Actor::system(), None))
 }
 
 /// How the news of a cancellation went: acknowledged, or to be tried again.

@@ -233,11 +233,22 @@ fn claim(work: &mut Work<'_>, index: usize, by: By, actor: &Actor, reason: Optio
 
 /// Finishes a commit about one reward: its redemption follows, the audit entry is named after where it went.
 pub(crate) fn conclude(view: &View<'_>, work: Work<'_>, index: usize, actor: &Actor, reason: Option<&str>) -> Changes {
+    let state = work.rewards.get(index).map_or("changed", |record| record.state().name());
+    let action = format!("reward.{state}");
+    conclude_as(&action, view, work, index, actor, reason)
+}
+
+/// As [`conclude`], where the audit entry has a name of its own.
+pub(crate) fn conclude_as(
+    action: &str,
+    view: &View<'_>,
+    work: Work<'_>,
+    index: usize,
+    actor: &Actor,
+    reason: Option<&str>,
+) -> Changes {
     let redemption = follow(view.redemption, &work.rewards, work.at);
-    let (action, subject) = work.rewards.get(index).map_or_else(
-        || ("reward.changed".to_owned(), String::new()),
-        |record| (format!("reward.{}", record.state().name()), record.reward.id.clone()),
-    );
+    let subject = work.rewards.get(index).map_or_else(String::new, |record| record.reward.id.clone());
     let mut draft = Draft::new(actor.audited.clone(), action).subject(subject);
     draft.reason = reason.map(str::to_owned);
     work.finish(Some(view.redemption), redemption, draft)
