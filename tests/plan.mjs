@@ -18,7 +18,7 @@ const wasmCrates = ["counterfoil-edge", "counterfoil-sdk", "counterfoil-vectors"
 const wasmTested = ["sdk", "tests/vectors"];
 
 // Example projects that are npm packages; the Rust ones belong to the cargo workspace.
-const examples = ["examples/storefront"];
+const examples = ["examples/storefront", "examples/till"];
 
 // How long the randomised parts run: long enough to notice a mistake at every change, and for a night.
 // ROUNDS, SEEDS and KILLS say otherwise.
@@ -173,7 +173,7 @@ export const plans = {
     suites("packaging", "the npm package, as its users install it"),
     raceStep(rounds("30")),
     crashStep(kills("30")),
-    suites("browser", "the storefront in a real browser", { browser: true }),
+    suites("browser", "the storefront and the till in a real browser", { browser: true }),
     simulatorStep(seeds("10000")),
   ],
   check: [checkSetUpStep, tidyStep, formatStep, lintStep],

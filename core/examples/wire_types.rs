@@ -4,9 +4,10 @@
 
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wire::{
-    Booster, Credit, Event, EventPage, FeedReset, Fulfilment, LedgerLine, LedgerRow, Page, PathReason, Preview,
-    PreviewCampaign, PreviewReward, PreviewRule, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove,
-    RewardSource, RewardState, RewardType, RewardValue, Verdict, Wallet,
+    Booster, CatalogueItem, Credit, Event, EventPage, FeedReset, Fulfilment, Hold, HoldState, LedgerLine, LedgerRow,
+    NextReward, OrderResource, Page, PathReason, Preview, PreviewCampaign, PreviewReward, PreviewRule, QuoteResource,
+    QuoteState, Redemption, RedemptionKind, RedemptionStatus, Reward, RewardMove, RewardSource, RewardState,
+    RewardType, RewardValue, TillMember, Verdict, Wallet,
 };
 use ts_rs::{Config, TS};
 
@@ -57,6 +58,14 @@ fn main() {
     print::<RewardMove>(&config);
     print::<RewardSource>(&config);
     print::<Fulfilment>(&config);
+    print::<CatalogueItem>(&config);
+    print::<Hold>(&config);
+    print::<HoldState>(&config);
+    print::<OrderResource>(&config);
+    print::<TillMember>(&config);
+    print::<NextReward>(&config);
+    print::<QuoteResource>(&config);
+    print::<QuoteState>(&config);
     print::<Event>(&config);
     print::<EventPage>(&config);
     print::<FeedReset>(&config);

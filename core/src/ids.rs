@@ -1,6 +1,7 @@
 //! Names and ids: how a member is named inside, and ids that find their Member without a look-up table.
 
 use crate::keys::{MerchantId, hmac};
+use crate::phone::Phone;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use subtle::ConstantTimeEq;
 const MREF_BYTES: usize = 16;
 const RID_BYTES: usize = 26;
 const MAC_BYTES: usize = 8;
+const CODE_REF_BYTES: usize = 8;
 
 /// A member inside the edge: no object name or stored row elsewhere carries a raw user id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -115,6 +117,16 @@ impl Rid {
         Self(bytes)
     }
 
+    /// A name of its own for something of this member, from random bytes.
+    #[must_use]
+    pub fn random(mref: &Mref, random: [u8; 10]) -> Self {
+        let mut bytes = [0; RID_BYTES];
+        for (slot, byte) in bytes.iter_mut().zip(mref.0.iter().chain(&random)) {
+            *slot = *byte;
+        }
+        Self(bytes)
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn mref(&self) -> Mref {
@@ -135,6 +147,10 @@ pub enum IdKind {
     Reward(u8),
     /// `le_…`, a row of its member's ledger.
     Ledger,
+    /// `qu_…`, a till's offer.
+    Quote,
+    /// `ho_…`, what is kept for an order.
+    Hold,
 }
 
 impl IdKind {
@@ -143,12 +159,14 @@ impl IdKind {
             Self::Redemption => "rd_",
             Self::Reward(_) => "rw_",
             Self::Ledger => "le_",
+            Self::Quote => "qu_",
+            Self::Hold => "ho_",
         }
     }
 
     const fn index(self) -> u8 {
         match self {
-            Self::Redemption | Self::Ledger => 0,
+            Self::Redemption | Self::Ledger | Self::Quote | Self::Hold => 0,
             Self::Reward(index) => index,
         }
     }
@@ -182,6 +200,26 @@ impl IdKey {
             *slot = byte;
         }
         Mref(bytes)
+    }
+
+    /// What the directory keeps of a telephone number: the same for everybody who has it at this merchant, and nothing
+    /// to whoever lacks the key.
+    #[must_use]
+    pub fn phone(&self, merchant: &MerchantId, phone: &Phone) -> [u8; 32] {
+        self.named("phone", merchant, phone.as_str())
+    }
+
+    /// What the log shows of a code beside its first group: two lines about one code can be told from two codes.
+    #[must_use]
+    pub fn code_ref(&self, merchant: &MerchantId, canonical: &str) -> String {
+        let full = self.named("code", merchant, canonical);
+        crate::hex::encode(full.get(..CODE_REF_BYTES).unwrap_or_default())
+    }
+
+    /// HMAC of a text of one sort, with lengths, so that nothing else under this key collides with it.
+    fn named(&self, sort: &str, merchant: &MerchantId, text: &str) -> [u8; 32] {
+        let (sort, merchant, text) = (sort.as_bytes(), merchant.as_str().as_bytes(), text.as_bytes());
+        hmac(&self.0, &[sort, &length(merchant), merchant, &length(text), text])
     }
 
     fn mac(&self, kind: IdKind, merchant: &MerchantId, rid: &Rid) -> [u8; MAC_BYTES] {
@@ -221,6 +259,20 @@ impl IdKey {
     #[must_use]
     pub fn read_redemption(&self, merchant: &MerchantId, id: &str) -> Option<Rid> {
         let (owner, rid, _) = self.read(|_| IdKind::Redemption, id)?;
+        (owner == *merchant).then_some(rid)
+    }
+
+    /// Reads a quote's public id; `None` for anything that this merchant was not given.
+    #[must_use]
+    pub fn read_quote(&self, merchant: &MerchantId, id: &str) -> Option<Rid> {
+        let (owner, rid, _) = self.read(|_| IdKind::Quote, id)?;
+        (owner == *merchant).then_some(rid)
+    }
+
+    /// Reads a hold's public id; `None` for anything that this merchant was not given.
+    #[must_use]
+    pub fn read_hold(&self, merchant: &MerchantId, id: &str) -> Option<Rid> {
+        let (owner, rid, _) = self.read(|_| IdKind::Hold, id)?;
         (owner == *merchant).then_some(rid)
     }
 
@@ -267,5 +319,24 @@ mod tests {
             assert_ne!(one, Rid::derive(&mref, role, sub, route, k));
         }
         assert_eq!(one.mref(), mref);
+    }
+
+    #[test]
+    fn numbers_and_codes_are_kept_as_hashes_of_their_merchant() {
+        let (key, other) = (IdKey::new(vec![7; 32]).unwrap(), IdKey::new(vec![8; 32]).unwrap());
+        let (a, b) = (MerchantId::new("a").unwrap(), MerchantId::new("b").unwrap());
+        let phone = |text| Phone::read(text, None).unwrap();
+        let hash = key.phone(&a, &phone("+4930123456"));
+        assert_eq!(hash, key.phone(&a, &phone("+49 (0)30 12 34 56")));
+        for different in [
+            key.phone(&a, &phone("+4930123457")),
+            key.phone(&b, &phone("+4930123456")),
+            other.phone(&a, &phone("+4930123456")),
+        ] {
+            assert_ne!(hash, different);
+        }
+        assert_eq!(key.code_ref(&a, "0000").len(), 16);
+        assert_ne!(key.code_ref(&a, "0000"), key.code_ref(&b, "0000"));
+        assert_ne!(key.code_ref(&a, "+4930123456"), crate::hex::encode(&hash[..8]));
     }
 }

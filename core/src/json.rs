@@ -194,8 +194,8 @@ impl Node<'_> {
         Error::invalid_type(unexpected, expected)
     }
 
-    /// Path to the first null.
-    pub(crate) fn null_path(&self) -> Option<String> {
+    /// Path to the first null, but in the field of that name.
+    pub(crate) fn null_path(&self, nullable: Option<&str>) -> Option<String> {
         let join = |head: String, rest: String| match rest.as_str() {
             "" => head,
             _ if rest.starts_with('[') => head + &rest,
@@ -205,11 +205,12 @@ impl Node<'_> {
             Self::Null => Some(String::new()),
             Self::Object(fields) => fields
                 .iter()
-                .find_map(|(key, value)| value.null_path().map(|rest| join(key.clone().into_owned(), rest))),
+                .filter(|(key, value)| nullable != Some(key.as_ref()) || !matches!(value, Self::Null))
+                .find_map(|(key, value)| value.null_path(None).map(|rest| join(key.clone().into_owned(), rest))),
             Self::List(items) => items
                 .iter()
                 .enumerate()
-                .find_map(|(index, value)| value.null_path().map(|rest| join(format!("[{index}]"), rest))),
+                .find_map(|(index, value)| value.null_path(None).map(|rest| join(format!("[{index}]"), rest))),
             Self::Bool(_) | Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) | Self::Text(_) => None,
         }
     }

@@ -3,21 +3,28 @@
 //! No I/O, no clock, no randomness, no async: time, randomness and keys are arguments. Start at
 //! `core/ARCHITECTURE.md`; the code format begins in [`code`], a redemption in [`protocol`].
 
+pub mod adjustment;
 pub mod audit;
+pub mod checkout;
 pub mod code;
+pub mod exposition;
 pub mod hex;
 pub mod ids;
 pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod permute;
+pub mod phone;
+pub mod price;
 pub mod protocol;
+pub mod quote;
 pub mod refusal;
 pub mod reward;
 pub mod rules;
 mod short_mac;
 pub mod time;
 pub mod token;
+pub mod upload;
 pub mod verify;
 pub mod wallet;
 pub mod webhook;

@@ -62,6 +62,28 @@ pub const MOVES_KEPT: usize = 100;
 pub const DELIVERY_WAIT_MS: i64 = 20_000;
 /// When a try whose end was never heard of counts as broken off.
 pub const DELIVERY_LOST_MS: i64 = 30_000;
+/// Most characters in a promo code.
+pub const PROMO_CODE_CHARS_MAX: usize = 128;
+/// How long a till's offer holds.
+pub const QUOTE_MS: i64 = 120_000;
+/// Within this time a second redemption of the same reward by the same member is taken for a slip.
+pub const JUST_REDEEMED_MS: i64 = 10_000;
+/// How long a checkout may keep a discount or credit.
+pub const HOLD_MS: i64 = 15 * 60_000;
+/// Most holds of one order.
+pub const HOLDS_PER_ORDER_MAX: usize = 20;
+/// Most bytes of an upload of promo codes.
+pub const UPLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of an upload that is too large which are read, and dropped, so that the client sees the answer.
+pub const UPLOAD_BYTES_READ: usize = 4 * UPLOAD_BYTES_MAX;
+/// Most promo codes of an upload that are committed at once …
+pub const UPLOAD_SLICE_CODES: usize = 2_000;
+/// … and about as many bytes.
+pub const UPLOAD_SLICE_BYTES: usize = 512 * 1024;
+/// Most refused lines that an upload's answer names.
+pub const UPLOAD_REFUSED_SHOWN: usize = 1_000;
+/// Most promo codes that one call releases from quarantine by name.
+pub const RELEASE_CODES_MAX: usize = 1_000;
 /// How far a signed message's time may be from the present, either side, in seconds.
 pub const WEBHOOK_TOLERANCE_S: i64 = 300;
 

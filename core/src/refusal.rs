@@ -3,7 +3,8 @@
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
-/// Why a redemption is not made. The order of the variants is the order of precedence; names never change.
+/// Why a redemption is not made; the last ones, why an action of staff or of a shop is not. The order of the variants is
+/// the order of precedence; names never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
@@ -73,10 +74,50 @@ pub enum Refusal {
     MemberLimitReached,
     /// 15
     CampaignLimitReached,
+    /// 17: points asked for a reward without a price for this member.
+    RewardNotForSale,
+    /// 18
+    InsufficientPoints {
+        /// How many are missing.
+        #[cfg_attr(feature = "typescript", ts(type = "number"))]
+        points_needed: u64,
+        /// At the till: the offer that only a manager's override confirms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(optional))]
+        quote_id: Option<String>,
+    },
+    /// 19: nothing was taken.
+    InsufficientCodes {
+        /// Free promo codes.
+        #[cfg_attr(feature = "typescript", ts(type = "number"))]
+        available: u64,
+        /// Units asked for.
+        requested: u32,
+    },
+    /// A till's offer cannot be confirmed any more.
+    QuoteExpired {
+        /// `time`, `replaced`, `confirmed` or `cancelled`.
+        reason: String,
+    },
+    /// The same reward for the same member a moment ago; `again: true` means it.
+    JustRedeemed,
+    /// What was held for this order is over.
+    HoldExpired,
+    /// There is not so much of it, or what was given has been spent.
+    ValueSpent {
+        /// How much is missing.
+        #[cfg_attr(feature = "typescript", ts(type = "number"))]
+        short_by: u64,
+    },
+    /// An order has one discount at most.
+    AlreadyExists {
+        /// What the order has.
+        what: String,
+    },
 }
 
-/// Every refusal's name, in order of precedence.
-pub const RULES: [&str; 16] = [
+/// The rules of a redemption by the names of their refusals, in order of precedence.
+pub const RULES: [&str; 19] = [
     "malformed_code",
     "too_many_attempts",
     "code_not_recognised",
@@ -93,6 +134,9 @@ pub const RULES: [&str; 16] = [
     "code_held",
     "member_limit_reached",
     "campaign_limit_reached",
+    "reward_not_for_sale",
+    "insufficient_points",
+    "insufficient_codes",
 ];
 
 impl Refusal {
@@ -116,6 +160,14 @@ impl Refusal {
             Self::CodeHeld { .. } => "code_held",
             Self::MemberLimitReached => "member_limit_reached",
             Self::CampaignLimitReached => "campaign_limit_reached",
+            Self::RewardNotForSale => "reward_not_for_sale",
+            Self::InsufficientPoints { .. } => "insufficient_points",
+            Self::InsufficientCodes { .. } => "insufficient_codes",
+            Self::QuoteExpired { .. } => "quote_expired",
+            Self::JustRedeemed => "just_redeemed",
+            Self::HoldExpired => "hold_expired",
+            Self::ValueSpent { .. } => "value_spent",
+            Self::AlreadyExists { .. } => "already_exists",
         }
     }
 
@@ -126,7 +178,11 @@ impl Refusal {
             Self::MalformedCode { .. } => 422,
             Self::TooManyAttempts { .. } => 429,
             Self::CodeNotRecognised => 404,
-            Self::CodeRecalled | Self::CampaignEnded { .. } | Self::CodeExpired { .. } => 410,
+            Self::CodeRecalled
+            | Self::CampaignEnded { .. }
+            | Self::CodeExpired { .. }
+            | Self::QuoteExpired { .. }
+            | Self::HoldExpired => 410,
             Self::RedemptionMethodNotAllowed | Self::CurrencyNotAllowed | Self::NotEligible { .. } => 403,
             Self::CampaignNotActive
             | Self::CampaignNotStarted { .. }
@@ -134,7 +190,13 @@ impl Refusal {
             | Self::AlreadyRedeemed
             | Self::CodeHeld { .. }
             | Self::MemberLimitReached
-            | Self::CampaignLimitReached => 409,
+            | Self::CampaignLimitReached
+            | Self::RewardNotForSale
+            | Self::InsufficientPoints { .. }
+            | Self::InsufficientCodes { .. }
+            | Self::JustRedeemed
+            | Self::ValueSpent { .. }
+            | Self::AlreadyExists { .. } => 409,
         }
     }
 
@@ -158,6 +220,14 @@ impl Refusal {
             Self::CodeHeld { .. } => "This code is kept for a checkout",
             Self::MemberLimitReached => "You have reached this campaign's limit",
             Self::CampaignLimitReached => "This campaign is used up",
+            Self::RewardNotForSale => "Points do not buy this reward",
+            Self::InsufficientPoints { .. } => "Not enough points",
+            Self::InsufficientCodes { .. } => "Not enough promo codes",
+            Self::QuoteExpired { .. } => "This offer is over",
+            Self::JustRedeemed => "Redeemed a moment ago",
+            Self::HoldExpired => "The hold is over",
+            Self::ValueSpent { .. } => "Not enough is left",
+            Self::AlreadyExists { .. } => "It exists already",
         }
     }
 
@@ -185,13 +255,41 @@ impl Refusal {
             Self::CodeHeld { held_until } => format!("It is free again at {held_until} unless the order is placed."),
             Self::MemberLimitReached => "No more redemptions of this campaign for this account.".to_owned(),
             Self::CampaignLimitReached => "All uses of this campaign are taken.".to_owned(),
+            Self::RewardNotForSale => "It has no price in points for this account.".to_owned(),
+            Self::InsufficientPoints { points_needed, .. } => format!("{points_needed} more points are needed."),
+            Self::InsufficientCodes { available, requested } => {
+                format!("Only {available} code(s) available, you requested {requested}")
+            }
+            Self::QuoteExpired { reason } => match reason.as_str() {
+                "replaced" => "A newer offer of this reward has replaced it.".to_owned(),
+                "confirmed" => "It has been confirmed already.".to_owned(),
+                "cancelled" => "It was cancelled.".to_owned(),
+                _ => "Offers hold for two minutes. Make another.".to_owned(),
+            },
+            Self::JustRedeemed => {
+                "This member has redeemed this reward within the last ten seconds. Ask again if that is meant."
+                    .to_owned()
+            }
+            Self::HoldExpired => "Its fifteen minutes are over; nothing was taken.".to_owned(),
+            Self::ValueSpent { short_by } => format!("{short_by} are missing; nothing was changed."),
+            Self::AlreadyExists { what } => format!("{what} exists already."),
         }
     }
 
-    /// Refusals 1 to 3 leave no record and are never replayed.
+    /// Refusals 1 to 3, and those of staff's actions, leave no record of a redemption and are never replayed.
     #[must_use]
     pub const fn leaves_record(&self) -> bool {
-        !matches!(self, Self::MalformedCode { .. } | Self::TooManyAttempts { .. } | Self::CodeNotRecognised)
+        !matches!(
+            self,
+            Self::MalformedCode { .. }
+                | Self::TooManyAttempts { .. }
+                | Self::CodeNotRecognised
+                | Self::QuoteExpired { .. }
+                | Self::JustRedeemed
+                | Self::HoldExpired
+                | Self::ValueSpent { .. }
+                | Self::AlreadyExists { .. }
+        )
     }
 }
 
@@ -218,9 +316,19 @@ mod tests {
             Refusal::CodeHeld { held_until: Instant(0) },
             Refusal::MemberLimitReached,
             Refusal::CampaignLimitReached,
+            Refusal::RewardNotForSale,
+            Refusal::InsufficientPoints { points_needed: 3, quote_id: None },
+            Refusal::InsufficientCodes { available: 7, requested: 10 },
+            Refusal::QuoteExpired { reason: "time".to_owned() },
+            Refusal::JustRedeemed,
+            Refusal::HoldExpired,
+            Refusal::ValueSpent { short_by: 1 },
+            Refusal::AlreadyExists { what: "x".to_owned() },
         ];
-        assert_eq!(all.len(), RULES.len());
-        for (refusal, name) in all.iter().zip(RULES) {
+        let actions = ["quote_expired", "just_redeemed", "hold_expired", "value_spent", "already_exists"];
+        assert_eq!(all.len(), RULES.len() + actions.len());
+        assert_eq!(all[18].detail(), "Only 7 code(s) available, you requested 10");
+        for (refusal, name) in all.iter().zip(RULES.into_iter().chain(actions)) {
             assert_eq!(refusal.code(), name);
             let json = serde_json::to_value(refusal).unwrap();
             assert_eq!(json["code"], name);

@@ -3,8 +3,10 @@
 //! Whoever needs only the first refusal takes the first; a preview lists them all. Facts are frozen in the
 //! intent, so that every retry decides by the same ones.
 
+use crate::checkout::Worth;
 use crate::code::Profile;
 use crate::ids::Rid;
+use crate::protocol::Checkout;
 use crate::refusal::Refusal;
 use crate::time::Instant;
 use crate::token::Attributes;
@@ -99,11 +101,17 @@ pub struct Facts {
 /// What the shard knows about uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Uses of this very code, prepared ones included.
+    /// Uses of this very code, prepared and held ones included.
     pub of_code: u64,
-    /// This member's earliest use of this very code.
+    /// How many of them are only held for a checkout.
+    pub held: u64,
+    /// When the first of those ends by itself.
+    pub held_until: Option<Instant>,
+    /// When this member's own ends, where one is theirs.
+    pub mine_held_until: Option<Instant>,
+    /// This member's earliest use of this very code that is not only held.
     pub mine: Option<Rid>,
-    /// How many of this code's uses are this member's.
+    /// How many of this code's uses are this member's, held ones included.
     pub mine_count: u64,
     /// Uses of the whole campaign, prepared ones included.
     pub of_campaign: u64,
@@ -121,30 +129,45 @@ fn issued_range<'a>(rules: &'a Rules, facts: &Facts) -> Option<&'a IssuedRange> 
 
 /// Rules 4 to 16 in order, each with its refusal where it fails. `earlier` names a redemption for the holder.
 ///
-/// The caller has made sure that the code is [`recognised`].
+/// The caller has made sure that the code is [`recognised`]. With a `checkout`, the code is to be kept for one.
 #[must_use]
 pub fn evaluate(
     rules: &Rules,
     facts: &Facts,
+    checkout: Option<&Checkout>,
     usage: &Usage,
     earlier: impl Fn(&Rid) -> String,
 ) -> Vec<(&'static str, Option<Refusal>)> {
     let range = issued_range(rules, facts);
-    let exhausted = rules.uses_per_code.is_some_and(|uses| usage.of_code >= uses);
+    let reaches = |uses: u64| rules.uses_per_code.is_some_and(|limit| uses >= limit);
+    let exhausted = reaches(usage.of_code);
+    // Not counting what a checkout may still give back.
+    let used_up = reaches(usage.of_code.saturating_sub(usage.held));
     let member_full = rules.per_member.is_some_and(|limit| facts.member_uses >= limit);
     // A shared code is used up for a member when the campaign's limit for members is reached through it.
-    let mine = usage.mine.filter(|_| exhausted || (rules.kind == CampaignKind::Shared && member_full));
-    let unmet = unmet(&rules.eligibility, facts);
+    let full_by_it = rules.kind == CampaignKind::Shared && member_full;
+    let mine = usage.mine.filter(|_| used_up || full_by_it);
+    let held_by_me = usage.mine_held_until.filter(|_| full_by_it && mine.is_none());
+    let held_until = usage.held_until.filter(|_| exhausted && !used_up).or(held_by_me);
+    let unmet = rules.eligibility.unmet(&facts.attributes, &facts.roles);
     let refuse = |fails: bool, refusal: Refusal| fails.then_some(refusal);
     let recalled = facts.epoch_revoked || facts.epoch < rules.min_epoch || range.is_some_and(|range| range.recalled);
     let not_active = matches!(rules.status, CampaignStatus::Draft | CampaignStatus::Paused);
     let ends_at = rules.ends_at.filter(|ends_at| *ends_at <= facts.at);
     let ended_by_hand = rules.status == CampaignStatus::Ended;
-    let method_allowed = rules.methods.as_ref().is_none_or(|methods| methods.contains(&facts.method));
+    // Only discounts and credit can be kept for a checkout, and only where the wallet applies them.
+    let worth = checkout.map(|_| Worth::of(&rules.reward, rules.quantity));
+    let method_allowed =
+        rules.methods.as_ref().is_none_or(|methods| methods.contains(&facts.method)) && worth != Some(None);
+    let fits_order = |checkout: &Checkout| {
+        let currency = worth.as_ref().and_then(|worth| worth.as_ref()?.currency());
+        currency.is_none_or(|currency| currency == checkout.currency)
+    };
     let currency_allowed = rules
         .currencies
         .as_ref()
-        .is_none_or(|allowed| facts.currency.as_ref().is_some_and(|currency| allowed.contains(currency)));
+        .is_none_or(|allowed| facts.currency.as_ref().is_some_and(|currency| allowed.contains(currency)))
+        && checkout.is_none_or(fits_order);
     vec![
         ("code_recalled", refuse(recalled, Refusal::CodeRecalled)),
         ("campaign_not_active", refuse(not_active, Refusal::CampaignNotActive)),
@@ -170,34 +193,17 @@ pub fn evaluate(
             "already_redeemed_by_you",
             mine.map(|rid| Refusal::AlreadyRedeemedByYou { earlier_redemption_id: earlier(&rid) }),
         ),
-        ("already_redeemed", refuse(exhausted && mine.is_none(), Refusal::AlreadyRedeemed)),
-        ("member_limit_reached", refuse(member_full && mine.is_none(), Refusal::MemberLimitReached)),
+        ("already_redeemed", refuse(used_up && mine.is_none(), Refusal::AlreadyRedeemed)),
+        ("code_held", held_until.map(|held_until| Refusal::CodeHeld { held_until })),
+        (
+            "member_limit_reached",
+            refuse(member_full && mine.is_none() && held_by_me.is_none(), Refusal::MemberLimitReached),
+        ),
         (
             "campaign_limit_reached",
             refuse(rules.total.is_some_and(|total| usage.of_campaign >= total), Refusal::CampaignLimitReached),
         ),
     ]
-}
-
-/// Which kinds of attribute do not fit, in the order role, tier, persona, tag.
-fn unmet(eligibility: &Eligibility, facts: &Facts) -> Vec<String> {
-    let Eligibility { roles, tiers, personas, tags_any, tags_none } = eligibility;
-    let one_of = |wanted: &Option<Vec<String>>, found: &Option<String>| {
-        wanted.as_ref().is_none_or(|wanted| found.as_ref().is_some_and(|found| wanted.contains(found)))
-    };
-    let tags: &[String] = facts.attributes.tags.as_deref().unwrap_or_default();
-    let any = |wanted: &Vec<String>, found: &[String]| found.iter().any(|entry| wanted.contains(entry));
-    let fits = [
-        ("role", roles.as_ref().is_none_or(|wanted| any(wanted, &facts.roles))),
-        ("tier", one_of(tiers, &facts.attributes.tier)),
-        ("persona", one_of(personas, &facts.attributes.persona)),
-        (
-            "tag",
-            tags_any.as_ref().is_none_or(|wanted| any(wanted, tags))
-                && !tags_none.as_ref().is_some_and(|unwanted| any(unwanted, tags)),
-        ),
-    ];
-    fits.into_iter().filter(|(_, fits)| !fits).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[cfg(test)]

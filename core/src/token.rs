@@ -160,6 +160,12 @@ enum Audience {
     Many(Vec<String>),
 }
 
+/// Whether a secret was given, in a time that does not tell how much of it fits.
+#[must_use]
+pub fn same_secret(expected: &[u8], given: &[u8]) -> bool {
+    bool::from(expected.ct_eq(given))
+}
+
 impl TokenPolicy {
     /// Verifies a compact JWT.
     ///
@@ -281,6 +287,13 @@ mod tests {
         let now = Instant(1_000_000_000_000);
         let got = policy().verify(&token(header, payload), now).map(|principal| principal.role);
         assert_eq!(got, expected, "{header} {payload}");
+    }
+
+    #[test]
+    fn secrets_fit_whole_or_not_at_all() {
+        for (given, fits) in [("secret", true), ("secreT", false), ("secre", false), ("secret ", false), ("", false)] {
+            assert_eq!(same_secret(b"secret", given.as_bytes()), fits, "{given}");
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Plain functions over what an object has read; the numbers are those of the list of invariants.
 
 use crate::audit::{Entry, NOTHING_BEFORE, hash_of};
-use crate::wire::{LedgerRow, Wallet};
+use crate::checkout::{Book, Hold};
+use crate::limits::BACKOFF_MAX_MS;
+use crate::time::Instant;
+use crate::wire::{HoldState, LedgerRow, RedemptionStatus, Wallet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct Violation {
     /// Its number: `I1` … `I13`.
     pub invariant: String,
-    /// Where: `member/<pid>`, `campaign/<number>`, `campaign/<number>/shard/<k>`.
+    /// Where: `member/<pid>`, `campaign/<number>`, `campaign/<number>/shard/<k>`, `pool/<pool_id>`.
     pub object: String,
     /// What is wrong.
     pub what: String,
@@ -65,6 +68,8 @@ pub struct ShardFacts {
     pub pending: u64,
     /// Those of them without a use row.
     pub pending_without_use: u64,
+    /// Uses held for a checkout that no Member will be asked about.
+    pub held_without_pending: u64,
     /// Whether an alarm will ask about them.
     pub alarm: bool,
 }
@@ -82,6 +87,9 @@ pub fn shard(facts: &ShardFacts, report: &mut Report) {
     }
     report.must(*pending_without_use == 0, "I8", || {
         format!("{pending_without_use} of {pending} pending intents have no use row")
+    });
+    report.must(facts.held_without_pending == 0, "I8", || {
+        format!("{} uses are held for a checkout, and nobody asks when that is over", facts.held_without_pending)
     });
     report.must(*pending == 0 || facts.alarm, "I8", || {
         format!("{pending} pending intents, and no alarm asks about them")
@@ -125,6 +133,50 @@ pub fn campaign(facts: &CampaignFacts, report: &mut Report) {
     });
     report.must(facts.behind == 0 || facts.alarm, "I8", || {
         format!("{} shards work by older rules, and no alarm tells them", facts.behind)
+    });
+}
+
+/// What a pool has stored.
+#[derive(Clone, Debug, Default)]
+pub struct PoolFacts {
+    /// Codes ever uploaded.
+    pub codes: u64,
+    /// Its counters: free, used (prepared ones among them), quarantined.
+    pub counted: (u64, u64, u64),
+    /// Codes that nobody has.
+    pub free: u64,
+    /// Codes that a redemption has.
+    pub used: u64,
+    /// Codes in quarantine.
+    pub quarantined: u64,
+    /// Codes in two places, or in one that cannot be.
+    pub misplaced: u64,
+    /// Intents that wait for the Member's word.
+    pub pending: u64,
+    /// Those of them without a code.
+    pub pending_without_codes: u64,
+    /// Whether an alarm will ask about them.
+    pub alarm: bool,
+}
+
+/// I2 and I8 of a pool.
+pub fn pool(facts: &PoolFacts, report: &mut Report) {
+    let PoolFacts { codes, free, used, quarantined, misplaced, pending, .. } = facts;
+    let (counted_free, counted_used, counted_quarantined) = facts.counted;
+    for (name, counted, there) in
+        [("free", counted_free, free), ("used", counted_used, used), ("quarantined", counted_quarantined, quarantined)]
+    {
+        report.must(counted == *there, "I2", || format!("{counted} codes are counted as {name}, {there} are"));
+    }
+    report.must(free + used + quarantined == *codes, "I2", || {
+        format!("{free} free, {used} used and {quarantined} quarantined codes are not the {codes} of the pool")
+    });
+    report.must(*misplaced == 0, "I2", || format!("{misplaced} codes are in two places at once"));
+    report.must(facts.pending_without_codes == 0, "I8", || {
+        format!("{} of {pending} pending intents have no codes", facts.pending_without_codes)
+    });
+    report.must(*pending == 0 || facts.alarm, "I8", || {
+        format!("{pending} pending intents, and no alarm asks about them")
     });
 }
 
@@ -186,6 +238,78 @@ fn asset_of(asset: &str, currency: Option<&str>) -> String {
     currency.map_or_else(|| asset.to_owned(), |currency| format!("{asset} {currency}"))
 }
 
+/// A hold as its Member has stored it, with what else it says.
+#[derive(Clone, Debug)]
+pub struct HoldFacts {
+    /// Its public id.
+    pub id: String,
+    /// The hold itself.
+    pub hold: Hold,
+    /// Its redemption's status, where it holds a code.
+    pub redemption: Option<RedemptionStatus>,
+    /// What the ledger says it took out of the wallet …
+    pub taken: i64,
+    /// … and gave back.
+    pub returned: i64,
+    /// When the alarm will end it.
+    pub planned_at: Option<Instant>,
+}
+
+/// I3, I8 and I10 of what is kept for a checkout: it ends, its redemption stands where it stands, and held credit is in
+/// the wallet, on the order, or kept, to the unit.
+pub fn hold(facts: &HoldFacts, report: &mut Report) {
+    let HoldFacts { id, hold, redemption, taken, returned, planned_at } = facts;
+    let state = hold.state.name();
+    let kept = hold.state == HoldState::Held;
+    let planned = planned_at.is_some_and(|at| at <= hold.expires_at.plus_ms(BACKOFF_MAX_MS));
+    report.must(!kept || planned, "I8", || format!("{id} is held, and no alarm ends it in time"));
+    if let Some(status) = redemption {
+        let fits = match (hold.state, status) {
+            (HoldState::Held, RedemptionStatus::Held)
+            | (
+                HoldState::Used,
+                RedemptionStatus::Redeemed
+                | RedemptionStatus::Granting
+                | RedemptionStatus::GrantFailed
+                | RedemptionStatus::Granted
+                | RedemptionStatus::Cancelled
+                | RedemptionStatus::Reversed,
+            )
+            | (HoldState::Released | HoldState::Expired, RedemptionStatus::Cancelled) => true,
+            (_, _) => false,
+        };
+        report.must(fits, "I3", || format!("{id} is {state}, its redemption is {}", status.name()));
+    }
+    if let Some((money, _)) = hold.wallet_credit() {
+        let back = match hold.state {
+            HoldState::Held => 0,
+            HoldState::Used => money.amount_minor.saturating_sub(hold.applied_minor),
+            HoldState::Released | HoldState::Expired => money.amount_minor,
+        };
+        let fits = i128::from(*taken) == -i128::from(money.amount_minor) && i128::from(*returned) == i128::from(back);
+        report.must(fits, "I10", || {
+            format!("{id} is {state} with {}: its rows take {taken} and give back {returned}", money.amount_minor)
+        });
+    }
+}
+
+/// An order's total is what is held for it and what it still costs; it has one discount at most.
+pub fn order(book: &Book, now: Instant, report: &mut Report) {
+    let Some(order) = &book.order else { return };
+    // What is over by the clock is counted out by whoever comes by next.
+    if book.holds.iter().any(|hold| hold.is_over(now)) {
+        return;
+    }
+    let applied: u128 = book.holds.iter().map(|hold| u128::from(hold.applied_minor)).sum();
+    let (total, remaining) = (order.total.amount_minor, order.remaining_minor);
+    report.must(applied + u128::from(remaining) == u128::from(total), "I10", || {
+        format!("an order of {total} has {applied} held for it and still costs {remaining}")
+    });
+    let kept = |hold: &&Hold| matches!(hold.state, HoldState::Held | HoldState::Used) && hold.worth.is_discount();
+    let discounts = book.holds.iter().filter(kept).count();
+    report.must(discounts <= 1, "I3", || format!("an order has {discounts} discounts"));
+}
+
 /// An object's audit chain: I12.
 #[derive(Clone, Debug)]
 pub struct ChainCheck {
@@ -228,7 +352,8 @@ impl ChainCheck {
 mod tests {
     use super::*;
     use crate::audit::Draft;
-    use crate::time::Instant;
+    use crate::checkout::{Source, Worth};
+    use crate::wire::Credit;
     use serde_json::json;
 
     #[track_caller]
@@ -261,11 +386,39 @@ mod tests {
                 "I1: the code of seq 7 has 2 uses, its limit is 1",
             ),
             (ShardFacts { pending_without_use: 1, ..sound.clone() }, "I8: 1 of 1 pending intents have no use row"),
+            (ShardFacts { held_without_pending: 2, ..sound.clone() }, "I8: 2 uses are held for a checkout, and nobody"),
             (ShardFacts { alarm: false, ..sound.clone() }, "I8: 1 pending intents, and no alarm"),
         ] {
             check(&[expected], |report| shard(&facts, report));
         }
         check(&[], |report| shard(&ShardFacts { pending: 0, alarm: false, ..sound }, report));
+    }
+
+    #[test]
+    fn pools() {
+        let sound = PoolFacts {
+            codes: 10,
+            counted: (5, 3, 2),
+            free: 5,
+            used: 3,
+            quarantined: 2,
+            pending: 1,
+            alarm: true,
+            ..PoolFacts::default()
+        };
+        check(&[], |report| pool(&sound, report));
+        for (facts, expected) in [
+            (PoolFacts { counted: (6, 3, 2), ..sound.clone() }, "I2: 6 codes are counted as free, 5 are"),
+            (PoolFacts { counted: (5, 2, 2), ..sound.clone() }, "I2: 2 codes are counted as used, 3 are"),
+            (PoolFacts { counted: (5, 3, 0), ..sound.clone() }, "I2: 0 codes are counted as quarantined, 2 are"),
+            (PoolFacts { codes: 11, ..sound.clone() }, "I2: 5 free, 3 used and 2 quarantined codes are not the 11"),
+            (PoolFacts { misplaced: 1, ..sound.clone() }, "I2: 1 codes are in two places"),
+            (PoolFacts { pending_without_codes: 1, ..sound.clone() }, "I8: 1 of 1 pending intents have no codes"),
+            (PoolFacts { alarm: false, ..sound.clone() }, "I8: 1 pending intents, and no alarm"),
+        ] {
+            check(&[expected], |report| pool(&facts, report));
+        }
+        check(&[], |report| pool(&PoolFacts { pending: 0, alarm: false, ..sound }, report));
     }
 
     #[test]
@@ -293,6 +446,48 @@ mod tests {
         ] {
             check(&[expected], |report| campaign(&facts, report));
         }
+    }
+
+    #[test]
+    fn holds() {
+        let now = Instant(1_800_000_000_000);
+        let euro = |amount_minor| Credit { currency: "EUR".to_owned(), amount_minor };
+        let rid = crate::ids::Rid::random(&crate::ids::Mref::from_bytes(&[1; 16]).unwrap(), [1; 10]);
+        let source = Source::Wallet { ledger_id: "le_1".to_owned() };
+        let worth = Worth::Credit(euro(500));
+        let kept = Hold { applied_minor: 300, ..Hold::new(rid, "o1".to_owned(), source, worth, now.plus_ms(9)) };
+        let sound = HoldFacts {
+            id: "ho_1".to_owned(),
+            hold: kept.clone(),
+            redemption: None,
+            taken: -500,
+            returned: 0,
+            planned_at: Some(now.plus_ms(9)),
+        };
+        let ended = |state| Hold { state, ..kept.clone() };
+        let used = HoldFacts { hold: ended(HoldState::Used), returned: 200, planned_at: None, ..sound.clone() };
+        let expired = HoldFacts { hold: ended(HoldState::Expired), returned: 500, ..used.clone() };
+        for (facts, expected) in [
+            (sound.clone(), None),
+            (used.clone(), None),
+            (expired.clone(), None),
+            (HoldFacts { planned_at: None, ..sound.clone() }, Some("I8: ho_1 is held, and no alarm")),
+            (HoldFacts { returned: 200, ..sound.clone() }, Some("I10: ho_1 is held with 500")),
+            (HoldFacts { returned: 201, ..used.clone() }, Some("I10: ho_1 is used with 500")),
+            (HoldFacts { returned: 200, ..expired.clone() }, Some("I10: ho_1 is expired with 500")),
+            (HoldFacts { taken: -400, ..sound.clone() }, Some("I10: ho_1 is held with 500")),
+            (HoldFacts { redemption: Some(RedemptionStatus::Held), ..sound }, None),
+            (HoldFacts { redemption: Some(RedemptionStatus::Held), ..used.clone() }, Some("I3: ho_1 is used")),
+            (HoldFacts { redemption: Some(RedemptionStatus::Granted), ..used }, None),
+            (HoldFacts { redemption: Some(RedemptionStatus::Granted), ..expired }, Some("I3: ho_1 is expired")),
+        ] {
+            check(expected.as_slice(), |report| hold(&facts, report));
+        }
+        let mut book = Book::default();
+        book.place(kept, &euro(1_000), now);
+        check(&[], |report| order(&book, now, report));
+        book.holds[0].applied_minor = 499;
+        check(&["I10: an order of 1000 has 499 held"], |report| order(&book, now, report));
     }
 
     fn row(number: &str, asset: &str, currency: Option<&str>, amount: i64, balance_after: u64) -> LedgerRow {

@@ -41,6 +41,18 @@ impl Names<'_> {
         self.key.id(IdKind::Reward(index), self.merchant, rid)
     }
 
+    /// Public id of a till's offer.
+    #[must_use]
+    pub fn quote(&self, rid: &Rid) -> String {
+        self.key.id(IdKind::Quote, self.merchant, rid)
+    }
+
+    /// Public id of what is kept for an order.
+    #[must_use]
+    pub fn hold(&self, rid: &Rid) -> String {
+        self.key.id(IdKind::Hold, self.merchant, rid)
+    }
+
     /// Public id of a member's n-th ledger row.
     #[must_use]
     pub fn ledger(&self, mref: &Mref, row: u64) -> String {
@@ -83,30 +95,43 @@ impl Entry {
 /// Why a ledger row is written, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Cause<'a> {
-    /// `redemption`, `reward`, `reversal` or `end`.
+    /// See [`LedgerRow::kind`].
     pub kind: &'a str,
-    /// The redemption it belongs to.
-    pub rid: &'a Rid,
-    /// Units.
-    pub quantity: u32,
+    /// Whose ledger it is.
+    pub mref: Mref,
+    /// The redemption it belongs to, where there is one.
+    pub rid: Option<&'a Rid>,
     /// Actor.
     pub by: &'a str,
+    /// What else it says.
+    pub note: Note<'a>,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a ledger row says beside the change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Note<'a> {
+    /// Units, where it counts any.
+    pub quantity: Option<u32>,
     /// Why, where somebody said.
     pub reason: Option<&'a str>,
     /// The row that it takes back.
     pub reverses: Option<&'a str>,
-    /// When.
-    pub at: Instant,
+    /// What the holder shows elsewhere.
+    pub promo_code: Option<&'a str>,
+    /// The shop's order.
+    pub order: Option<&'a str>,
 }
 
 impl Cause<'_> {
     /// The ledger row of a change; `row` is its number.
     #[must_use]
     pub fn row(&self, entry: Entry, row: u64, names: &Names<'_>) -> LedgerRow {
-        let mref = self.rid.mref();
+        let Note { quantity, reason, reverses, promo_code, order } = self.note;
         LedgerRow {
-            ledger_id: names.ledger(&mref, row),
-            number: receipt_number(&mref, row),
+            ledger_id: names.ledger(&self.mref, row),
+            number: receipt_number(&self.mref, row),
             at: self.at,
             asset: entry.asset,
             currency: entry.currency,
@@ -114,17 +139,83 @@ impl Cause<'_> {
             amount: entry.amount,
             balance_after: entry.balance_after,
             kind: self.kind.to_owned(),
-            redemption_id: Some(names.redemption(self.rid)),
-            quantity: self.quantity,
+            redemption_id: self.rid.map(|rid| names.redemption(rid)),
+            quantity,
+            promo_code: promo_code.map(str::to_owned),
+            order: order.map(str::to_owned),
             by: self.by.to_owned(),
-            reason: self.reason.map(str::to_owned),
-            reverses: self.reverses.map(str::to_owned),
+            reason: reason.map(str::to_owned),
+            reverses: reverses.map(str::to_owned),
+        }
+    }
+}
+
+/// Takes points, credit, xp or tokens that are there.
+///
+/// # Errors
+/// [`ValueSpent`]; the wallet is as it was.
+pub fn spend(wallet: &mut Wallet, asset: &str, currency: Option<&str>, amount: u64) -> Result<Entry, ValueSpent> {
+    let entry = Entry {
+        asset: asset.to_owned(),
+        currency: currency.map(str::to_owned),
+        feature: None,
+        amount: signed(amount),
+        balance_after: 0,
+    };
+    take_back(wallet, &entry, false)
+}
+
+/// Adds points, credit, xp or tokens as they are, without boosters: what was taken for something comes back.
+///
+/// # Errors
+/// [`BalanceOverflow`]; the wallet is as it was.
+pub fn put_back(
+    wallet: &mut Wallet,
+    asset: &str,
+    currency: Option<&str>,
+    amount: u64,
+) -> Result<Entry, BalanceOverflow> {
+    let balance_after = match (asset, currency) {
+        ("points", _) => {
+            wallet.points = sum(wallet.points, amount)?;
+            wallet.points
+        }
+        ("tokens", _) => {
+            wallet.tokens = sum(wallet.tokens, amount)?;
+            wallet.tokens
+        }
+        ("xp", _) => {
+            wallet.xp = sum(wallet.xp, amount)?;
+            wallet.xp
+        }
+        ("credit", Some(currency)) => add_credit(wallet, currency, amount)?,
+        (_, _) => return Err(BalanceOverflow),
+    };
+    let currency = currency.map(str::to_owned);
+    Ok(Entry { asset: asset.to_owned(), currency, feature: None, amount: signed(amount), balance_after })
+}
+
+/// Answers the balance after it.
+fn add_credit(wallet: &mut Wallet, currency: &str, amount: u64) -> Result<u64, BalanceOverflow> {
+    match wallet.credit.binary_search_by(|credit| credit.currency.as_str().cmp(currency)) {
+        Ok(index) => {
+            let credit = wallet.credit.get_mut(index).ok_or(BalanceOverflow)?;
+            credit.amount_minor = sum(credit.amount_minor, amount)?;
+            Ok(credit.amount_minor)
+        }
+        Err(index) => {
+            let amount_minor = sum(0, amount)?;
+            wallet.credit.insert(index, Credit { currency: currency.to_owned(), amount_minor });
+            Ok(amount_minor)
         }
     }
 }
 
 /// What running boosters make of an amount: the highest counts, not the product; the result is floored.
-fn boosted(wallet: &Wallet, booster: RewardType, amount: u64, at: Instant) -> Result<u64, BalanceOverflow> {
+///
+/// # Errors
+/// [`BalanceOverflow`].
+pub fn boosted(wallet: &Wallet, booster: RewardType, amount: u64, at: Instant) -> Result<u64, BalanceOverflow> {
     let running = wallet.boosters.iter().filter(|running| running.kind == booster && running.runs_until > at);
     let permille = running.map(|running| running.multiplier_permille).max().unwrap_or(1_000);
     let product = u128::from(amount) * u128::from(permille) / 1_000;
@@ -149,16 +240,8 @@ pub fn apply(wallet: &mut Wallet, reward: &Reward, at: Instant) -> Result<Option
     let (asset, currency, feature, amount, balance_after) = match (reward.kind, &reward.value) {
         (RewardType::Credit, RewardValue::Credit { currency, amount_minor }) => {
             let amount = total(*amount_minor)?;
-            let index = match wallet.credit.binary_search_by(|credit| credit.currency.cmp(currency)) {
-                Ok(index) => index,
-                Err(index) => {
-                    wallet.credit.insert(index, Credit { currency: currency.clone(), amount_minor: 0 });
-                    index
-                }
-            };
-            let credit = wallet.credit.get_mut(index).ok_or(BalanceOverflow)?;
-            credit.amount_minor = sum(credit.amount_minor, amount)?;
-            ("credit", Some(currency.clone()), None, amount, credit.amount_minor)
+            let after = add_credit(wallet, currency, amount)?;
+            ("credit", Some(currency.clone()), None, amount, after)
         }
         (RewardType::Points, RewardValue::Amount { amount }) => {
             let amount = boosted(wallet, RewardType::TokenBooster, total(*amount)?, at)?;

@@ -21,7 +21,7 @@ export const dataDir = process.env.COUNTERFOIL_DATA || join(root, ".counterfoil"
 export const dataFiles = {
   // The number is that of the tables: before the first release they change without a migration, and a local shop of
   // an older kind is left aside rather than half understood.
-  objects: join(dataDir, "objects-2"),
+  objects: join(dataDir, "objects-3"),
   secretsHash: join(dataDir, "secrets.sha256"),
   runningLock: join(dataDir, "running.lock"),
   runtime: join(dataDir, "runtime.pid"),

@@ -1,7 +1,7 @@
 // The secrets of local runs: random, made on the first start, in a file that only its owner can read.
 
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 import { dataDir, dataFiles, secretsFile } from "./paths.mjs";
 import { Stop } from "./steps.mjs";
@@ -15,7 +15,9 @@ const needed = ["ROOT_0", "ID_KEY", "JWT_SECRET"];
  */
 export function localVars() {
   if (!existsSync(secretsFile)) writeSecrets();
-  const vars = parse(readFileSync(secretsFile, "utf8"));
+  const text = readFileSync(secretsFile, "utf8");
+  const vars = parse(text);
+  if (!vars.METRICS_TOKEN) vars.METRICS_TOKEN = addMetricsToken(text);
   const missing = needed.filter((name) => !vars[name]);
   if (missing.length > 0) {
     throw new Stop(`edge/.dev.vars has no ${missing.join(", ")}: put it back, or remove the file and run \`npm run reset\`.`);
@@ -32,11 +34,21 @@ function writeSecrets() {
     `ROOT_0=${randomBytes(32).toString("hex")}`,
     `ID_KEY=${randomBytes(32).toString("hex")}`,
     `JWT_SECRET=${randomBytes(48).toString("base64url")}`,
+    metricsToken(),
     "",
   ];
   const unfinished = `${secretsFile}.${process.pid}`;
   writeFileSync(unfinished, lines.join("\n"), { mode: 0o600 });
   renameSync(unfinished, secretsFile);
+}
+
+const metricsToken = () => `METRICS_TOKEN=${randomBytes(32).toString("base64url")}`;
+
+/** Files of earlier versions have no token for `GET /metrics`, and nothing that is stored depends on one. */
+function addMetricsToken(text) {
+  const line = metricsToken();
+  appendFileSync(secretsFile, `${text === "" || text.endsWith("\n") ? "" : "\n"}${line}\n`);
+  return parse(line).METRICS_TOKEN;
 }
 
 function parse(text) {

@@ -34,6 +34,23 @@ const rewards = [
   { reward_id: "hundred-points", name: "100 points", type: "points", value: { amount: 100 } },
 ];
 
+/** What points buy, at the till and in the web shop. The cinema tickets come with a code each, out of a pool. */
+const pool = { pool_id: "cinema-tickets", name: "Cinema tickets" };
+const forPoints = [
+  { reward_id: "coffee", name: "Coffee", type: "external", value: {}, points_cost: 80 },
+  { reward_id: "cake", name: "Slice of cake", type: "external", value: {}, points_cost: 120 },
+  { reward_id: "cinema-ticket", name: "Cinema ticket", type: "external", value: {}, points_cost: 250, pool_id: pool.pool_id },
+  { reward_id: "tote-bag", name: "Tote bag", type: "external", value: {}, points_cost: 300 },
+  { reward_id: "mug", name: "Northlight mug", type: "external", value: {}, points_cost: 500 },
+];
+
+/** Members with a telephone number, as a till finds them. The numbers belong to nobody: they are kept for films. */
+const members = [
+  { id: "dora", name: "Dora", phone: "+4915228817386", points: 420 },
+  { id: "emil", name: "Emil", phone: "+4915228895456", points: 95 },
+  { id: "fay", name: "Fay", phone: "+4915254599371", points: 1250 },
+];
+
 const campaigns = {
   giftCards: {
     campaign: 1001,
@@ -78,8 +95,9 @@ const campaigns = {
  * Makes the demo shop if need be and mints five fresh codes.
  *
  * @param {string} url the edge
- * @returns {Promise<{ fresh: string[], shared: string, used: string, expired: string, booster: string, points: string }>}
- *   codes by what they show
+ * @returns {Promise<{ fresh: string[], shared: string, used: string, expired: string, booster: string, points: string,
+ *   members: { id: string, name: string, phone: string, points: number }[] }>}
+ *   codes by what they show, and members whom a till finds
  */
 export async function seedDemoShop(url) {
   const admin = await caller(url, { sub: "demo-admin", role: "admin" });
@@ -98,7 +116,27 @@ export async function seedDemoShop(url) {
   const fresh = await mint(admin, campaigns.giftCards, 5, `start-${randomUUID()}`);
   const [booster] = await mint(admin, campaigns.booster, 1, "booster");
   const [points] = await mint(admin, campaigns.points, 1, `start-${randomUUID()}`);
-  return { fresh, shared, used, expired, booster, points };
+  await stockTill(admin);
+  return { fresh, shared, used, expired, booster, points, members };
+}
+
+/** What the till needs: rewards with a price, tickets in the pool, members with a number and points. */
+async function stockTill(admin) {
+  await make(admin, "/v1/pools", pool.pool_id, pool);
+  const tickets = Array.from({ length: 60 }, (_, index) => `CINE-${String(4711 + 37 * index).padStart(5, "0")}`);
+  // Those that are there already are counted as duplicates.
+  await admin("POST", `/v1/pools/${pool.pool_id}/codes`, { text: tickets.join("\n"), key: "demo-tickets" });
+  for (const reward of forPoints) {
+    await make(admin, "/v1/reward-definitions", reward.reward_id, reward);
+  }
+  for (const { id, name, phone, points } of members) {
+    await admin("PUT", `/v1/members/${id}`, { body: { name, phone } });
+    await admin("POST", `/v1/members/${id}/adjustments`, {
+      body: { asset: "points", amount: points, reason: "Welcome to the demo shop" },
+      key: `demo-points-${id}`,
+      accept: [200, 201],
+    });
+  }
 }
 
 /** Creates one resource unless it is there. */
@@ -151,12 +189,13 @@ async function useUp(url, code) {
 
 /** A function that calls the API as somebody, and stops with a sentence at an answer it does not accept. */
 async function caller(url, claims) {
-  const request = async (method, path, { body, key, accept = [200], token } = {}) => {
+  const request = async (method, path, { body, text: plain, key, accept = [200], token } = {}) => {
     const headers = {};
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
     if (key !== undefined) headers["idempotency-key"] = key;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const response = await fetch(new URL(path, url), { method, headers, body: body && JSON.stringify(body) });
+    if (plain !== undefined) headers["content-type"] = "text/plain";
+    const response = await fetch(new URL(path, url), { method, headers, body: plain ?? (body && JSON.stringify(body)) });
     const text = await response.text();
     if (!accept.includes(response.status)) {
       throw new Stop(`Making the demo shop failed: ${method} ${path} answered ${response.status}.`, { output: text.slice(0, 2000) });

@@ -22,6 +22,8 @@ export const durableObjects = {
   MEMBER: "Member",
   CODE_SHARD: "CodeShard",
   RECORDER: "Recorder",
+  POOL: "Pool",
+  DIRECTORY: "Directory",
 };
 
 /**

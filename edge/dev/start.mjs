@@ -1,7 +1,7 @@
 // `npm start`: the whole of Counterfoil on this machine, from nothing to an open page.
 //
 //   PORT=8787              the edge's port; 0 takes any free one
-//   --no-storefront        the edge and the demo shop only
+//   --no-storefront        the edge and the demo shop only, without the storefront's and the till's pages
 //   --json                 ends with one line of JSON instead of the summary, for programs
 
 import { existsSync } from "node:fs";
@@ -16,8 +16,11 @@ import { assertSecretsFitData, localVars } from "./secrets.mjs";
 import { checkNode, setUp, startTools } from "./setup.mjs";
 import { Stop, elapsed, fail, onSignals, step, style } from "./steps.mjs";
 
-const storefrontDir = join(root, "examples", "storefront");
-const storefrontPort = 5173;
+/** The pages, and the ports that they begin to look for a free one at. */
+const pages = [
+  { name: "storefront", port: 5173 },
+  { name: "till", port: 5183 },
+];
 const host = "127.0.0.1";
 
 async function start(options) {
@@ -48,10 +51,14 @@ async function start(options) {
       const { seedDemoShop } = await import("./seed.mjs");
       return seedDemoShop(edge.url);
     });
-    const page = options.storefront ? await step("storefront", () => startStorefront(edge.url, open)) : undefined;
+    const addresses = {};
+    for (const { name, port: firstPort } of options.storefront ? pages : []) {
+      addresses[name] = await step(name, () => startPage(name, firstPort, edge.url, open));
+    }
+    const { storefront: page, till } = addresses;
     onSignals(stopOnce(closeAll));
-    if (options.json) console.log(JSON.stringify({ edge: edge.url, page, ...codes }));
-    else console.log(summary({ edge: edge.url, page, codes, took: Date.now() - started }));
+    if (options.json) console.log(JSON.stringify({ edge: edge.url, page, till, ...codes }));
+    else console.log(summary({ edge: edge.url, page, till, codes, took: Date.now() - started }));
   } catch (error) {
     await closeAll();
     throw error;
@@ -80,25 +87,26 @@ function edgeLog(line) {
   console.log(style.dim(`[edge] ${line}`));
 }
 
-/** Starts Vite's development server over the storefront and answers the page's address. */
-async function startStorefront(edgeUrl, open) {
-  if (!existsSync(join(storefrontDir, "package.json"))) {
-    throw new Stop("examples/storefront is missing; `npm start -- --no-storefront` starts the edge alone.");
+/** Starts Vite's development server over one of the example pages and answers the page's address. */
+async function startPage(name, firstPort, edgeUrl, open) {
+  const folder = join(root, "examples", name);
+  if (!existsSync(join(folder, "package.json"))) {
+    throw new Stop(`examples/${name} is missing; \`npm start -- --no-storefront\` starts the edge alone.`);
   }
-  // The storefront's code finds the edge by this name, at development and at build time alike.
+  // The pages' code finds the edge by this name, at development and at build time alike.
   process.env.VITE_COUNTERFOIL_URL = edgeUrl;
   const { createServer } = await import("vite");
   const server = await createServer({
-    root: storefrontDir,
+    root: folder,
     logLevel: "warn",
     clearScreen: false,
     // Busy is not a failure here: the next free one is printed.
-    server: { host, port: storefrontPort, strictPort: false },
+    server: { host, port: firstPort, strictPort: false },
   });
   open.push(() => server.close());
   await server.listen();
   const address = server.httpServer?.address();
-  if (address === null || typeof address !== "object") throw new Stop("The storefront's development server did not start.");
+  if (address === null || typeof address !== "object") throw new Stop(`The development server of examples/${name} did not start.`);
   return `http://${host}:${address.port}`;
 }
 
@@ -124,9 +132,10 @@ function stopOnce(closeAll) {
   };
 }
 
-function summary({ edge, page, codes, took }) {
+function summary({ edge, page, till, codes, took }) {
   const lines = ["", style.bold(style.green(`Counterfoil is running`)) + style.dim(`  (ready after ${elapsed(took)})`), ""];
   if (page !== undefined) lines.push(`  Page    ${style.bold(style.cyan(page))}`);
+  if (till !== undefined) lines.push(`  Till    ${style.bold(style.cyan(till))}`);
   lines.push(`  API     ${style.cyan(edge)}`, "");
   lines.push("  Five fresh codes, each a gift card of EUR 10.00 for whoever is first");
   for (const code of codes.fresh) lines.push(`    ${style.bold(code)}`);
@@ -135,7 +144,10 @@ function summary({ edge, page, codes, took }) {
   lines.push("  2 hours of double points, once for each member, to claim and start under Your rewards", `    ${codes.booster}`);
   lines.push("  100 points, to see them doubled", `    ${codes.points}`);
   lines.push("  Used up", `    ${codes.used}`);
-  lines.push("  Expired", `    ${codes.expired}`, "");
+  lines.push("  Expired", `    ${codes.expired}`);
+  lines.push("  Members for the till, by telephone number, with the points they began with");
+  for (const { name, phone, points } of codes.members) lines.push(`    ${style.bold(phone)}  ${name}, ${points}`);
+  lines.push("");
   lines.push(style.dim("  Ctrl-C stops. The data stays in .counterfoil/ until `npm run reset`."), "");
   return lines.join("\n");
 }

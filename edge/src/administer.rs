@@ -56,6 +56,20 @@ pub(crate) async fn patch_definition(
     Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
 }
 
+/// `GET /v1/settings`.
+pub(crate) async fn settings(inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &MerchantOp::Settings).await?)
+}
+
+/// `PATCH /v1/settings`.
+pub(crate) async fn patch_settings(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
+    inbound.need(&[Role::Admin])?;
+    let patch = inbound.patch()?;
+    let op = MerchantOp::PatchSettings { if_match: inbound.if_match()?, patch, by: inbound.principal.actor() };
+    Ok(objects.merchant(inbound.principal.merchant.as_str(), &op).await?)
+}
+
 /// `POST /v1/campaigns`: the Merchant checks and numbers it, then its own object keeps it. When the answer is
 /// lost in between, the same key creates the same campaign.
 pub(crate) async fn create_campaign(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {

@@ -10,6 +10,9 @@ use worker::{Headers, Response, ResponseBody};
 /// Tells the Worker to hold an answer back to the common step of unrecognised codes. Never leaves the edge.
 pub(crate) const HOLD_HEADER: &str = "counterfoil-internal-hold";
 
+/// Tells the Worker what a request came to, for its log. Never leaves the edge.
+pub(crate) const OUTCOME_HEADER: &str = "counterfoil-internal-outcome";
+
 /// What an object's `fetch` returns: its answer, or a fault told and logged.
 pub(crate) fn finish(answer: Result<Answer, Fault>, object: &str) -> worker::Result<Response> {
     let answer = answer.unwrap_or_else(|fault| Answer::fault(&fault, object));
@@ -41,6 +44,21 @@ impl Answer {
     /// A JSON answer.
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Result<Self, Fault> {
         Ok(Self { status, content_type: "application/json", headers: vec![], body: serde_json::to_vec(body)? })
+    }
+
+    /// A JSON answer that is stored as text.
+    pub(crate) fn json_text(status: u16, body: String) -> Self {
+        Self { status, content_type: "application/json", headers: vec![], body: body.into_bytes() }
+    }
+
+    /// Plain text of some type.
+    pub(crate) fn text(status: u16, content_type: &'static str, text: String) -> Self {
+        Self { status, content_type, headers: vec![], body: text.into_bytes() }
+    }
+
+    /// What the log is told of it.
+    pub(crate) fn outcome(&self) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| *name == OUTCOME_HEADER).map(|(_, value)| value.as_str())
     }
 
     /// Nothing to say.
@@ -87,7 +105,19 @@ impl Answer {
 
     fn problem(problem: &Problem) -> Result<Self, Fault> {
         let body = serde_json::to_vec(problem)?;
-        Ok(Self { status: problem.status, content_type: "application/problem+json", headers: vec![], body })
+        let outcome = problem.extras.get("code").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let headers = vec![(OUTCOME_HEADER, outcome.to_owned())];
+        Ok(Self { status: problem.status, content_type: "application/problem+json", headers, body })
+    }
+
+    /// Its HTTP status.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether it repeats an earlier answer.
+    pub(crate) fn is_replayed(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == "Idempotent-Replayed")
     }
 
     /// Adds a header.

@@ -10,7 +10,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::{Draft, Entry, NOTHING_BEFORE};
 use counterfoil_core::protocol::backoff_ms;
-use counterfoil_core::protocol::report::{Outgoing, Record, ReportRow, Settled, month_of};
+use counterfoil_core::protocol::report::{Outgoing, Record, ReportRow, Settled, Took, month_of};
 use counterfoil_core::time::Instant;
 use counterfoil_core::verify::{ChainCheck, Report};
 use counterfoil_core::wire::ProtocolError;
@@ -52,10 +52,27 @@ pub(crate) fn append(
     draft: &Draft,
     record: Option<Record>,
     events: Vec<Outgoing>,
-    settled: Option<Settled>,
+    settled: Vec<Settled>,
     now: Instant,
 ) -> Result<(), Fault> {
-    let last = first(storage, "SELECT n, hash, at FROM audit ORDER BY n DESC LIMIT 1", &[])?;
+    append_timed(storage, (object, tester), draft, record, events, (settled, None), now)
+}
+
+/// The same, where something has taken its time.
+pub(crate) fn append_timed(
+    storage: &SyncStorage,
+    (object, tester): (&str, bool),
+    draft: &Draft,
+    record: Option<Record>,
+    events: Vec<Outgoing>,
+    (settled, took): (Vec<Settled>, Option<Took>),
+    now: Instant,
+) -> Result<(), Fault> {
+    // The last entry, and whether a report is planned already.
+    let statement = "SELECT n, hash, at, (SELECT 1 FROM due WHERE id = 'report' AND parked = 0)
+        FROM audit ORDER BY n DESC LIMIT 1";
+    let last = first(storage, statement, &[])?;
+    let planned = last.as_ref().is_some_and(|row| row.integer(3) == 1);
     let (n, prev, at) = match last {
         // A clock that was put back must not send an entry to a month before that of the entry before it.
         Some(row) => (row.count(0) + 1, row.text(1)?, now.max(Instant(row.integer(2)))),
@@ -73,14 +90,20 @@ pub(crate) fn append(
         put(
             storage,
             &begun,
-            &ReportRow { n, entry: None, hash: String::new(), tester, record, events: vec![], settled: None },
+            &ReportRow {
+                n,
+                entry: None,
+                hash: String::new(),
+                tester,
+                record,
+                events: vec![],
+                settled: vec![],
+                took: None,
+            },
         )?;
     }
-    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, tester, record, events, settled })?;
-    if run(storage, "SELECT 1 FROM due WHERE id = ? AND parked = 0", &[REPORT_ITEM.into()])? {
-        return Ok(());
-    }
-    due::plan(storage, REPORT_ITEM, now.plus_ms(REPORT_AFTER_MS))
+    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, tester, record, events, settled, took })?;
+    if planned { Ok(()) } else { due::plan(storage, REPORT_ITEM, now.plus_ms(REPORT_AFTER_MS)) }
 }
 
 /// The entry of a command that was refused: nothing else changed.

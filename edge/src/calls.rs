@@ -1,13 +1,18 @@
 //! Messages between the Worker and the objects: one JSON string in, one out, versioned.
 
+use crate::directory::{DirectoryOp, HasPhone};
 use crate::endpoint_calls::EndpointOp;
+use crate::order_calls::OrderCall;
 use crate::platform::Fault;
+use crate::pool_calls::PoolOp;
 use crate::recorder_calls::RecorderOp;
+use crate::till_calls::TillOp;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::json;
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
+use counterfoil_core::phone::Phone;
+use counterfoil_core::protocol::{Checkout, Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::rules::{Facts, Rules};
 use counterfoil_core::time::Instant;
@@ -15,7 +20,7 @@ use counterfoil_core::token::Attributes;
 use counterfoil_core::verify::Violation;
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::{
-    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewRewardDefinition, Preview, ProfileBody,
+    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, NewPool, NewRewardDefinition, Preview, ProfileBody,
     Resolution, RewardDefinition, RewardSource,
 };
 use futures_util::future::LocalBoxFuture;
@@ -42,6 +47,7 @@ pub(crate) struct Call<T> {
 #[allow(clippy::large_enum_variant, reason = "made once for a message, and written as JSON at once")]
 pub(crate) enum MemberOp {
     Redeem(RedeemCall),
+    Buy(BuyCall),
     Preview(PreviewCall),
     Redemption {
         rid: Rid,
@@ -60,6 +66,9 @@ pub(crate) enum MemberOp {
         intent: Intent,
         prepared: Prepared,
     },
+    InquirePool {
+        intent: Intent,
+    },
     Rewards(RewardsQuery),
     Reward {
         at: Place,
@@ -72,11 +81,28 @@ pub(crate) enum MemberOp {
         reason: Option<String>,
     },
     Give(GiveCall),
+    /// Quotes, adjustments, and what points can buy.
+    Till(TillOp),
+    Order(OrderCall),
     /// Administrators' and operators' commands; each leaves an audit entry, refused ones too.
     Operate(OperateCall),
     PutProfile {
         profile: ProfileBody,
+        phone: Option<PhoneChange>,
         actor: String,
+    },
+    /// Whether this member has a telephone number; answered with [`HasPhone`](crate::directory::HasPhone).
+    HasPhone {
+        hash: String,
+    },
+    /// The member as administrators see them, where they have this number.
+    Found {
+        hash: String,
+    },
+    /// What a till shows of the member, where they have this number; `rewards` are those for sale.
+    Lookup {
+        hash: String,
+        rewards: Vec<RewardDefinition>,
     },
     /// The fulfiller's late answer, its signature verified.
     Callback {
@@ -96,6 +122,14 @@ pub(crate) enum MemberOp {
     Identity,
     /// Checks the invariants over everything stored here.
     Verify,
+}
+
+/// What becomes of a member's telephone number.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PhoneChange {
+    Set(Phone),
+    Remove,
 }
 
 /// A reward of this Member.
@@ -137,6 +171,8 @@ pub(crate) enum Command {
     Retry { rid: Rid },
     Resolve { rid: Rid, resolution: Resolution, unknown_outcome: bool },
     Reset { rid: Rid },
+    /// `staff_window_s`: the caller is staff, who reverse their own for so long.
+    Reverse { rid: Rid, give_back: bool, staff_window_s: Option<u32> },
     RetryReward { at: Place },
     DeleteReward { at: Place },
     PatchFulfilment { at: Place, patch: serde_json::Value, if_match: Option<u32> },
@@ -163,6 +199,9 @@ pub(crate) struct MemberCall {
     pub(crate) member_id: Option<String>,
     /// Attributes of a member's own token.
     pub(crate) refresh: Option<Attributes>,
+    /// When the request came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) arrived: Option<Instant>,
     pub(crate) op: MemberOp,
 }
 
@@ -189,6 +228,22 @@ pub(crate) struct RedeemCall {
     /// Absent where it is the member.
     pub(crate) actor: Option<String>,
     pub(crate) respond_async: bool,
+    /// Kept for a checkout instead of given at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkout: Option<Checkout>,
+}
+
+/// A purchase with points.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct BuyCall {
+    pub(crate) rid: Rid,
+    pub(crate) fp: Fingerprint,
+    /// In the version that counts now.
+    pub(crate) reward: RewardDefinition,
+    pub(crate) quantity: u32,
+    /// Absent where it is the member.
+    pub(crate) actor: Option<String>,
+    pub(crate) respond_async: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -197,6 +252,8 @@ pub(crate) struct PreviewCall {
     pub(crate) alias: bool,
     pub(crate) method: Method,
     pub(crate) currency: Option<String>,
+    /// Absent where it is the member.
+    pub(crate) actor: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -383,6 +440,10 @@ pub(crate) enum MerchantOp {
         reward_id: String,
     },
     Definitions(PageQuery),
+    /// Rewards that points can buy; answered with their definitions, the newest first.
+    ForSale,
+    /// The same in pages.
+    ForSalePage(PageQuery),
     /// Checks a campaign's definition and gives it its number.
     Enrol {
         definition: NewCampaign,
@@ -390,6 +451,14 @@ pub(crate) enum MerchantOp {
         once: Option<Once>,
     },
     Enrolled(PageQuery),
+    /// Gives a pool its id; answered with [`PoolEnrolment`].
+    EnrolPool {
+        new: NewPool,
+        by: String,
+        once: Option<Once>,
+    },
+    /// Answered with [`PoolsPage`].
+    Pools(PageQuery),
     /// A Recorder of this month exists; lists go back to it.
     RecorderBorn {
         month: String,
@@ -398,6 +467,27 @@ pub(crate) enum MerchantOp {
     Months,
     /// Webhook endpoints.
     Endpoint(EndpointOp),
+    Settings,
+    PatchSettings {
+        if_match: Option<u32>,
+        patch: serde_json::Value,
+        by: String,
+    },
+    /// Told to the environment's object: this merchant exists.
+    MerchantBorn {
+        merchant: String,
+    },
+    /// Asked of the environment's object: merchants by name; answered with [`MerchantNames`].
+    Merchants {
+        after: String,
+        limit: u32,
+    },
+}
+
+/// Merchants in order of their names.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MerchantNames {
+    pub(crate) merchants: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -405,6 +495,18 @@ pub(crate) struct Enrolment {
     pub(crate) definition: NewCampaign,
     pub(crate) reward: RewardDefinition,
     pub(crate) replayed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PoolEnrolment {
+    pub(crate) new: NewPool,
+    pub(crate) replayed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PoolsPage {
+    pub(crate) pools: Vec<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// The newest first.
@@ -464,6 +566,16 @@ impl Objects<'_> {
         self.ask("CODE_SHARD", &format!("{campaign}/{shard}"), op).await
     }
 
+    /// A Pool, by its object's name ([`pool_name`](crate::pool_calls::pool_name)).
+    pub(crate) async fn pool<T: DeserializeOwned>(&self, name: &str, op: &PoolOp) -> Result<T, Fault> {
+        self.ask("POOL", name, op).await
+    }
+
+    /// A Pool, whose answer goes to the caller as it is.
+    pub(crate) fn pool_answer(&self, name: &str, op: &PoolOp) -> Asking<'_, Response> {
+        self.send(message("POOL", name, op))
+    }
+
     /// A Campaign, by its object's name.
     pub(crate) fn campaign(&self, name: &str, op: &CampaignOp) -> Asking<'_, Response> {
         self.send(message("CAMPAIGN", name, op))
@@ -492,6 +604,17 @@ impl Objects<'_> {
     pub(crate) async fn inquire(&self, member: &str, call: &MemberCall) -> Result<Fate, Fault> {
         let answer: FateAnswer = self.ask("MEMBER", member, call).await?;
         Ok(answer.fate)
+    }
+
+    /// Asks a Member whether it has a telephone number.
+    pub(crate) async fn has_phone(&self, merchant: &MerchantId, mref: &Mref, call: &MemberCall) -> Result<bool, Fault> {
+        let answer: HasPhone = read_json(self.member(merchant, mref, call).await?).await?;
+        Ok(answer.has)
+    }
+
+    /// A Directory, by its object's name.
+    pub(crate) async fn directory<T: DeserializeOwned>(&self, name: &str, op: &DirectoryOp) -> Result<T, Fault> {
+        self.ask("DIRECTORY", name, op).await
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -196,7 +196,7 @@ impl Campaign {
         let (chain, _) = self.chain()?;
         let subject = draft.subject.clone().or_else(|| chain.strip_prefix("campaign/").map(str::to_owned));
         let draft = Draft { subject, ..draft.clone() };
-        audit_log::append(&self.storage, (&chain, false), &draft, None, vec![], None, now())
+        audit_log::append(&self.storage, (&chain, false), &draft, None, vec![], vec![], now())
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, Fault> {

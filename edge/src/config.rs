@@ -13,6 +13,9 @@ use worker::Env;
 /// Campaign keys kept in memory; deriving them costs a few HMACs.
 const KEYS_KEPT: usize = 256;
 
+/// Fewest characters of the token that reads metrics.
+const METRICS_TOKEN_CHARS_MIN: usize = 32;
+
 /// Settings of this deployment.
 pub(crate) struct Config {
     pub(crate) environment: Environment,
@@ -21,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) tokens: TokenPolicy,
     /// Webhooks may go to this machine and to private networks, and by http: local development and tests.
     pub(crate) allow_private_targets: bool,
+    /// What reads `GET /metrics`; without it there is no such page.
+    pub(crate) metrics_token: Option<String>,
     origins: Vec<String>,
     revoked_epochs: Vec<u8>,
     keys: RefCell<Vec<(KeyName, Rc<CampaignKeys>)>>,
@@ -73,6 +78,10 @@ impl Config {
         if secret.len() < 32 {
             return Err(Fault::new("JWT_SECRET has fewer than 32 bytes"));
         }
+        let metrics_token = optional("METRICS_TOKEN");
+        if metrics_token.as_ref().is_some_and(|token| token.chars().count() < METRICS_TOKEN_CHARS_MIN) {
+            return Err(Fault::new("METRICS_TOKEN has fewer than 32 characters"));
+        }
         let revoked =
             list("REVOKED_EPOCHS").iter().map(|text| text.parse().ok().filter(|epoch| *epoch <= EPOCH_MAX)).collect();
         Ok(Self {
@@ -81,6 +90,7 @@ impl Config {
             id_key: id_key.ok_or_else(|| Fault::new("ID_KEY is not at least 32 bytes in hexadecimal"))?,
             tokens: TokenPolicy { secret, issuer: optional("JWT_ISSUER"), audience: optional("JWT_AUDIENCE") },
             allow_private_targets: optional("ALLOW_PRIVATE_TARGETS").is_some_and(|text| text == "1"),
+            metrics_token,
             origins: list("CORS_ORIGINS"),
             revoked_epochs: Option::<Vec<u8>>::ok_or_else(revoked, || {
                 Fault::new("REVOKED_EPOCHS is not a list of 0 to 7")

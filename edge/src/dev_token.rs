@@ -4,12 +4,14 @@
 use crate::answer::Answer;
 use crate::config::Config;
 use crate::inbound::{Inbound, Stop, stop_invalid};
+use crate::log::Line;
 use crate::platform::now;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::token::{Attributes, Principal, Role, valid_sub};
 use counterfoil_core::wire::InvalidRequest;
 use serde::Deserialize;
+use std::rc::Rc;
 use worker::{Request, Response};
 
 #[derive(Deserialize)]
@@ -40,7 +42,8 @@ pub(crate) fn sign(
         attributes: Attributes::default(),
         via: None,
     };
-    let mut inbound = Inbound { request, config, principal: nobody.clone(), instance, query: vec![], body };
+    let line = Rc::new(Line::new(now()));
+    let mut inbound = Inbound { request, config, principal: nobody.clone(), instance, query: vec![], body, line };
     let Body { sub, role, merchant, tier, persona, tags, via } = inbound.json()?;
     let mut principal = Principal { sub, role, attributes: Attributes { tier, persona, tags }, via, ..nobody };
     if let Some(merchant) = merchant {

@@ -197,7 +197,7 @@ async fn call(objects: &Objects<'_>, merchant: &str, wake: &Wake) -> bool {
 }
 
 fn note(store: &Store<'_>, draft: &Draft) -> Result<(), Fault> {
-    audit_log::append(store.0, (CHAIN, false), draft, None, vec![], None, now())
+    audit_log::append(store.0, (CHAIN, false), draft, None, vec![], vec![], now())
 }
 
 fn new_secret() -> Result<Secret, Fault> {

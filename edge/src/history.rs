@@ -4,27 +4,23 @@
 //! Lists go back month by month, each of which has its Recorder. They lag by seconds; balances never come from here.
 
 use crate::answer::Answer;
-use crate::calls::{
-    CampaignOp, MemberCall, MemberOp, MerchantOp, Months, Objects, Violations, campaign_name, read_json,
-};
+use crate::calls::{CampaignOp, MemberCall, MemberOp, Objects, Violations, campaign_name, read_json};
+use crate::figures::{self, months};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::platform::{Fault, now};
+use crate::pool_calls::{PoolOp, pool_name};
 use crate::recorder_calls::{
-    Counted, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, ListPlace, Listing, MonthFigures,
-    RecorderOp, RedemptionsQuery, recorder_name,
+    Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, ListPlace, Listing, RecorderOp, RedemptionsQuery,
+    recorder_name,
 };
 use counterfoil_core::audit::Header;
-use counterfoil_core::protocol::recorder::Figure;
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::time::{Date, Instant};
 use counterfoil_core::token::{Role, valid_sub};
 use counterfoil_core::wire::{
-    CampaignFigures, Counts, Figures, InvalidRequest, Page, ProtocolError, RedemptionStatus, Stats, VerifyAnswer,
-    VerifyBody,
+    InvalidRequest, Page, ProtocolError, RedemptionStatus, VerifyAnswer, VerifyBody, valid_pool_id,
 };
-use futures_util::future::try_join_all;
 use futures_util::stream;
-use std::collections::BTreeMap;
 use worker::{Env, Headers, Response};
 
 /// Expected of instants in queries.
@@ -33,18 +29,6 @@ const INSTANT: &str = "an instant such as 2026-11-21T09:30:00Z";
 /// Whether `GET /v1/redemptions` asks for those of all members.
 pub(crate) fn asks_for_all(query: &[(String, String)]) -> bool {
     query.iter().any(|(name, _)| name == "all")
-}
-
-/// Months that have a Recorder, the newest first. The present one may not have said so yet.
-async fn months(inbound: &Inbound<'_>, objects: &Objects<'_>) -> Result<Vec<String>, Fault> {
-    let asked = objects.merchant(inbound.principal.merchant.as_str(), &MerchantOp::Months).await?;
-    let Months { mut months } = read_json(asked).await?;
-    let present = month_of(now());
-    if !months.contains(&present) {
-        let place = months.partition_point(|month| *month > present);
-        months.insert(place, present);
-    }
-    Ok(months)
 }
 
 /// Of these months those that can hold something between two instants, from where a list goes on.
@@ -100,7 +84,9 @@ pub(crate) async fn redemptions(mut inbound: Inbound<'_>, objects: &Objects<'_>)
     };
     let begin = asked.before.as_ref().map(|place| month_of(place.created_at));
     let mut items = vec![];
-    for month in wanted(months(&inbound, objects).await?, asked.from, asked.to, begin.as_deref()) {
+    for month in
+        wanted(months(inbound.principal.merchant.as_str(), objects).await?, asked.from, asked.to, begin.as_deref())
+    {
         let Listing { items: more } =
             inbound.ask_recorder(objects, &month, &RecorderOp::Redemptions(asked.clone())).await?;
         asked.limit -= u32::try_from(more.len()).unwrap_or(asked.limit).min(asked.limit);
@@ -138,7 +124,7 @@ pub(crate) async fn audit(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Re
     };
     let begin = cursor.as_ref().map(|(month, _)| month.as_str());
     let mut items = vec![];
-    for month in wanted(months(&inbound, objects).await?, asked.from, asked.to, begin) {
+    for month in wanted(months(inbound.principal.merchant.as_str(), objects).await?, asked.from, asked.to, begin) {
         asked.before = cursor.as_ref().filter(|(begin, _)| *begin == month).map(|(_, id)| *id);
         let Entries { items: more } =
             inbound.ask_recorder(objects, &month, &RecorderOp::Entries(asked.clone())).await?;
@@ -202,7 +188,7 @@ impl Export {
 pub(crate) async fn export(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
     let month = inbound.take_as("month", "a month such as 2026-11", month_known)?.unwrap_or_else(|| month_of(now()));
-    if !months(&inbound, objects).await?.contains(&month) {
+    if !months(inbound.principal.merchant.as_str(), objects).await?.contains(&month) {
         return stop(&ProtocolError::NotFound, inbound.instance);
     }
     let merchant = inbound.principal.merchant.as_str();
@@ -222,59 +208,17 @@ pub(crate) async fn export(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
 /// `GET /v1/stats`.
 pub(crate) async fn stats(inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    let months = months(&inbound, objects).await?;
-    let asked = months.iter().map(|month| inbound.ask_recorder::<MonthFigures>(objects, month, &RecorderOp::Figures));
-    Ok(Answer::json(200, &total(try_join_all(asked).await?, now()))?.into_response()?)
-}
-
-/// Sums over all months, without names that come to nothing.
-fn total(months: Vec<MonthFigures>, now: Instant) -> Stats {
-    let mut counted: BTreeMap<(String, u16, String, bool), i64> = BTreeMap::new();
-    let mut deliveries = Counts::new();
-    let mut last: Option<(Instant, u64)> = None;
-    for month in months {
-        for Counted { figure, campaign, key, tester, count } in month.counted {
-            *counted.entry((figure, campaign, key, tester)).or_default() += count;
-        }
-        for (state, count) in month.deliveries {
-            *deliveries.entry(state).or_default() += count;
-        }
-        last = last.max(month.last);
-    }
-    let (mut production, mut testers) = (Figures::default(), Figures::default());
-    for ((figure, campaign, key, tester), count) in counted {
-        let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else { continue };
-        let figures = if tester { &mut testers } else { &mut production };
-        let add = |counts: &mut Counts| *counts.entry(key.clone()).or_default() += count;
-        if figure == Figure::Refusal.name() {
-            add(&mut figures.refusals);
-        } else if figure == Figure::Reward.name() {
-            add(&mut figures.rewards);
-        } else if figure == Figure::Redemption.name() {
-            add(&mut figures.redemptions);
-            if campaign > 0 {
-                // They come in order of their numbers.
-                match figures.campaigns.last_mut().filter(|last| last.campaign == campaign) {
-                    Some(last) => add(&mut last.redemptions),
-                    None => {
-                        let mut redemptions = Counts::new();
-                        add(&mut redemptions);
-                        figures.campaigns.push(CampaignFigures { campaign, redemptions });
-                    }
-                }
-            }
-        }
-    }
-    Stats { at: now, lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries }
+    let stats = figures::of_merchant(inbound.principal.merchant.as_str(), objects).await?;
+    Ok(Answer::json(200, &stats)?.into_response()?)
 }
 
 /// `POST /v1/verify`: the invariants over live objects.
 pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    let VerifyBody { member_id, campaign } = inbound.json()?;
+    let VerifyBody { member_id, campaign, pool_id } = inbound.json()?;
     let merchant = &inbound.principal.merchant;
-    let response = match (member_id, campaign) {
-        (Some(member_id), None) => {
+    let response = match (member_id, campaign, pool_id) {
+        (Some(member_id), None, None) => {
             if !valid_sub(&member_id) {
                 let reason = "1 to 255 characters, not blank, no control characters";
                 return stop_invalid(InvalidRequest::one("member_id", reason), inbound.instance);
@@ -282,18 +226,24 @@ pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
             let mref = inbound.config.id_key.mref(merchant, &member_id);
             let (instance, op) = (inbound.instance.to_owned(), MemberOp::Verify);
             // The id is not handed over: checking a member must not be what makes them known.
-            let call = MemberCall { instance, member_id: None, refresh: None, op };
+            let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, op };
             objects.member(merchant, &mref, &call).await?
         }
-        (None, Some(0)) => {
+        (None, Some(0), None) => {
             let invalid = InvalidRequest::one("campaign", "a campaign's number, from 1");
             return stop_invalid(invalid, inbound.instance);
         }
-        (None, Some(campaign)) => {
+        (None, Some(campaign), None) => {
             objects.campaign(&campaign_name(merchant.as_str(), campaign), &CampaignOp::Verify).await?
         }
-        (Some(_), Some(_)) | (None, None) => {
-            let invalid = InvalidRequest::one("body", "exactly one of member_id and campaign");
+        (None, None, Some(pool_id)) if valid_pool_id(&pool_id) => {
+            objects.pool_answer(&pool_name(merchant.as_str(), &pool_id), &PoolOp::Verify).await?
+        }
+        (None, None, Some(_)) => {
+            return stop_invalid(InvalidRequest::one("pool_id", "a pool's id"), inbound.instance);
+        }
+        (_, _, _) => {
+            let invalid = InvalidRequest::one("body", "exactly one of member_id, campaign and pool_id");
             return stop_invalid(invalid, inbound.instance);
         }
     };
@@ -323,60 +273,5 @@ mod tests {
             let months = all.map(str::to_owned).to_vec();
             assert_eq!(wanted(months, at(from), at(to), begin), expected, "{from:?} {to:?} {begin:?}");
         }
-    }
-
-    fn figures(
-        counted: &[(Figure, u16, &str, bool, i64)],
-        deliveries: &[(&str, u64)],
-        last: (i64, u64),
-    ) -> MonthFigures {
-        MonthFigures {
-            counted: counted
-                .iter()
-                .map(|(figure, campaign, key, tester, count)| Counted {
-                    figure: figure.name().to_owned(),
-                    campaign: *campaign,
-                    key: (*key).to_owned(),
-                    tester: *tester,
-                    count: *count,
-                })
-                .collect(),
-            deliveries: deliveries.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
-            last: Some((Instant(last.0), last.1)),
-        }
-    }
-
-    #[test]
-    fn figures_are_sums_over_months() {
-        let earlier = figures(
-            &[
-                (Figure::Redemption, 7, "granted", false, 2),
-                (Figure::Redemption, 9, "granted", false, 1),
-                (Figure::Redemption, 0, "granted", false, 1),
-                (Figure::Redemption, 7, "granted", true, 5),
-                (Figure::Refusal, 7, "campaign_ended", false, 3),
-                (Figure::Reward, 0, "unclaimed", false, 2),
-            ],
-            &[("delivered", 4)],
-            (1, 70),
-        );
-        // Both rewards moved on in the month after that in which they were given.
-        let later = figures(
-            &[(Figure::Reward, 0, "unclaimed", false, -2), (Figure::Reward, 0, "expired", false, 2)],
-            &[("delivered", 1), ("waiting", 1)],
-            (2, 30),
-        );
-        let counts = |list: &[(&str, u64)]| -> Counts {
-            list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-        };
-        let stats = total(vec![later, earlier], Instant(3));
-        let Stats { production, testers, deliveries, lag_ms, .. } = stats;
-        assert_eq!(production.redemptions, counts(&[("granted", 4)]));
-        let campaigns: Vec<_> = production.campaigns.iter().map(|one| (one.campaign, &one.redemptions)).collect();
-        assert_eq!(campaigns, [(7, &counts(&[("granted", 2)])), (9, &counts(&[("granted", 1)]))]);
-        assert_eq!(production.refusals, counts(&[("campaign_ended", 3)]));
-        assert_eq!(production.rewards, counts(&[("expired", 2)]));
-        assert_eq!((testers.redemptions, testers.rewards), (counts(&[("granted", 5)]), counts(&[])));
-        assert_eq!((deliveries, lag_ms), (counts(&[("delivered", 5), ("waiting", 1)]), Some(30)));
     }
 }

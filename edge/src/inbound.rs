@@ -3,13 +3,15 @@
 use crate::answer::Answer;
 use crate::calls::{Once, PageQuery};
 use crate::config::Config;
+use crate::log::Line;
 use crate::platform::{Fault, now};
 use counterfoil_core::ids::Fingerprint;
-use counterfoil_core::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use counterfoil_core::limits::{KEY_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use counterfoil_core::token::{Principal, Role};
 use counterfoil_core::wire::{InvalidRequest, ProtocolError, parse};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use std::rc::Rc;
 use worker::Request;
 
 /// A request with its route known and its caller proven.
@@ -22,26 +24,49 @@ pub(crate) struct Inbound<'a> {
     pub(crate) query: Vec<(String, String)>,
     /// Absent when it was larger than allowed.
     pub(crate) body: Option<Vec<u8>>,
+    /// What the log will tell of it.
+    pub(crate) line: Rc<Line>,
+}
+
+/// How much of a body is taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Most bytes that are kept.
+    pub(crate) kept: usize,
+    /// Most bytes that are read: a client that is still sending when its connection is closed may never see the answer.
+    pub(crate) read: usize,
 }
 
 /// Reads a body within bounds, before anything else: a connection whose request was left unread cannot be used
-/// again. One that says it is too large is not read at all; `None`.
-pub(crate) async fn read_body(request: &mut Request) -> Result<Option<Vec<u8>>, Fault> {
+/// again. One that says it is too large to be read at all is not; `None` for one that is too large to be kept.
+pub(crate) async fn read_body(request: &mut Request, bounds: Bounds) -> Result<Option<Vec<u8>>, Fault> {
     let length = request.headers().get("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Ok(None);
+    match length {
+        Some(length) if length > bounds.read => return Ok(None),
+        // The runtime holds a client to the length it gives: there is never more of it.
+        Some(0) => return Ok(Some(vec![])),
+        Some(length) if length <= bounds.kept => {
+            return Ok(Some(request.bytes().await?).filter(|body| body.len() <= bounds.kept));
+        }
+        Some(_) | None => {}
     }
-    let mut body = Vec::new();
+    let (mut body, mut read) = (Vec::new(), 0);
     if request.inner().body().is_some() {
         let mut stream = request.stream()?;
         while let Some(chunk) = stream.next().await {
-            body.extend_from_slice(&chunk?);
-            if body.len() > BODY_BYTES_MAX {
+            let chunk = chunk?;
+            read += chunk.len();
+            if read > bounds.read {
                 return Ok(None);
+            }
+            if read > bounds.kept {
+                body = Vec::new();
+            } else {
+                body.extend_from_slice(&chunk);
             }
         }
     }
-    Ok(Some(body))
+    Ok(Some(body).filter(|_| read <= bounds.kept))
 }
 
 /// Why a handler stops early: an answer that is not the usual one, or a fault.
@@ -67,7 +92,7 @@ pub(crate) fn stop_invalid<T>(invalid: InvalidRequest, instance: &str) -> Result
 }
 
 /// The token of `Authorization: Bearer`, or of the subprotocol `bearer.<jwt>` of a WebSocket.
-fn bearer(request: &Request) -> Result<Option<String>, Fault> {
+pub(crate) fn bearer(request: &Request) -> Result<Option<String>, Fault> {
     if let Some(header) = request.headers().get("Authorization")? {
         let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         return Ok(token.map(|(_, token)| token.trim().to_owned()));

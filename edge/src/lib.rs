@@ -15,25 +15,42 @@ mod campaign_batches;
 mod config;
 #[cfg(feature = "dev")]
 mod dev_token;
+mod directory;
 mod due;
 mod endpoint_admin;
 mod endpoint_calls;
 mod endpoints;
 mod endpoints_store;
+mod figures;
 mod group;
 mod history;
+mod hold_desk;
+mod hold_store;
 mod inbound;
+mod log;
+mod lookup;
 mod member;
 mod member_deliver;
 mod member_drive;
 mod member_feed;
+mod member_holds;
+mod member_phone;
 mod member_rewards;
 mod member_store;
+mod member_till;
 mod member_verify;
 mod merchant;
+mod merchant_settings;
+mod metrics;
 mod mint;
 mod once;
+mod order_calls;
+mod orders;
 mod platform;
+mod pool;
+mod pool_calls;
+mod pool_store;
+mod pools;
 mod recorder;
 mod recorder_calls;
 mod recorder_deliver;
@@ -45,20 +62,24 @@ mod routes;
 mod shard;
 mod shard_store;
 mod sql;
+mod till;
+mod till_calls;
 mod webhooks;
 
 pub use campaign::Campaign;
+pub use directory::Directory;
 pub use member::Member;
 pub use merchant::Merchant;
+pub use pool::Pool;
 pub use recorder::Recorder;
 pub use shard::CodeShard;
 
-use answer::{Answer, HOLD_HEADER};
+use answer::{Answer, HOLD_HEADER, OUTCOME_HEADER};
 use config::Config;
 use counterfoil_core::time::Instant;
-use platform::{Fault, now};
+use platform::{Fault, copy_headers, now};
 use std::time::Duration;
-use worker::{Context, Delay, Env, Headers, Request, Response, event};
+use worker::{Context, Delay, Env, Request, Response, event};
 
 /// Unrecognised codes are answered no sooner than this after arrival …
 const HOLD_MS: i64 = 60;
@@ -77,13 +98,16 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     let upgrade = request.headers().get("Upgrade").ok().flatten().is_some();
     let config = match Config::of(&env) {
         Ok(config) => config,
-        Err(fault) => return finish(Answer::fault(&fault, "configuration").into_response()),
+        Err(fault) => {
+            let response = Answer::fault(&fault, "configuration").into_response()?;
+            return finish(seal(response, None, arrived).await);
+        }
     };
     let origin = origin.filter(|origin| config.allows_origin(origin));
     if request.method() == worker::Method::Options {
         return finish(preflight(origin.as_deref()));
     }
-    let response = match routes::route(request, &env, &config).await {
+    let response = match routes::route(request, arrived, &env, &config).await {
         Ok(response) => Ok(response),
         Err(fault) => Answer::fault(&fault, "worker").into_response(),
     };
@@ -102,16 +126,10 @@ fn finish(response: Result<Response, Fault>) -> worker::Result<Response> {
 
 /// Common headers, and the hold of unrecognised codes.
 async fn seal(response: Response, origin: Option<&str>, arrived: Instant) -> Result<Response, Fault> {
-    let headers = Headers::new();
-    let mut held = false;
-    for (name, value) in response.headers().entries() {
-        if name == HOLD_HEADER {
-            held = true;
-        } else {
-            headers.append(&name, &value)?;
-        }
-    }
-    if held {
+    let headers = copy_headers(response.headers())?;
+    headers.delete(OUTCOME_HEADER)?;
+    if headers.has(HOLD_HEADER)? {
+        headers.delete(HOLD_HEADER)?;
         let spent = now().0 - arrived.0;
         let until = HOLD_MS.max((spent + HOLD_STEP_MS - 1) / HOLD_STEP_MS * HOLD_STEP_MS);
         Delay::from(Duration::from_millis(u64::try_from(until - spent).unwrap_or_default())).await;

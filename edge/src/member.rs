@@ -2,30 +2,30 @@
 //! wallet, ledger, history and live feed.
 
 use crate::answer::{Answer, finish_alarm};
-use crate::audit_log::{self, AuditLog, REPORT_ITEM};
+use crate::audit_log::{AuditLog, REPORT_ITEM};
 use crate::calls::{
-    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, ReadCode, ShardOp,
+    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, PreviewCall, ReadCode, ShardOp,
     campaign_name, read_call,
 };
 use crate::config::Config;
 use crate::due;
+use crate::hold_store::HOLD_ITEM;
 use crate::member_drive::{Drive, OPEN_ITEM};
 use crate::member_feed::{Feed, SOCKETS_ITEM};
+use crate::member_phone::PHONE_ITEM;
 use crate::member_store::MemberStore;
 use crate::platform::{Fault, SyncStorage, now};
 use crate::reward_store::{REWARD_ITEM, Told, UNDO_ITEM};
-use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::ATTEMPTS_PER_DAY;
-use counterfoil_core::protocol::Prepared;
 use counterfoil_core::protocol::member::{Attempts, locked_out};
 use counterfoil_core::protocol::report::Settled;
-use counterfoil_core::protocol::{Fate, Intent};
+use counterfoil_core::protocol::Fate;
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::Facts;
-use counterfoil_core::wire::{MemberResource, Method, Page, ProfileBody, ProtocolError};
+use counterfoil_core::wire::{Method, Page, ProtocolError};
 use futures_util::future::{LocalBoxFuture, join_all};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -70,8 +70,8 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    pub(crate) fn told(&self, settled: Option<Settled>) -> Told<'_> {
-        Told { object: &self.object, pid: &self.pid, tester: self.tester, settled }
+    pub(crate) fn told(&self, settled: Vec<Settled>) -> Told<'_> {
+        Told { object: &self.object, pid: &self.pid, tester: self.tester, settled, took: None }
     }
 }
 
@@ -128,7 +128,8 @@ impl Member {
     async fn respond(&self, request: &mut Request) -> Result<Response, Fault> {
         let call = read_call::<MemberCall>(request).await?;
         let inner = &self.inner;
-        let MemberCall { instance, member_id, refresh, op } = call.op;
+        let MemberCall { instance, member_id, refresh, arrived, op } = call.op;
+        inner.drive.arrived.set(arrived);
         inner.remember(&call.name, member_id.as_deref())?;
         due::heal(&inner.storage)?;
         if let Some(attributes) = refresh {
@@ -136,8 +137,10 @@ impl Member {
         }
         let answer = match op {
             MemberOp::Redeem(redeem) => inner.redeem(redeem, &instance).await?,
+            MemberOp::Buy(buy) => inner.buy(buy, &instance).await?,
             MemberOp::Preview(preview) => {
-                inner.preview(preview.code, preview.alias, preview.method, preview.currency, &instance).await?
+                let PreviewCall { code, alias, method, currency, actor } = preview;
+                inner.preview(code, alias, method, currency, actor, &instance).await?
             }
             MemberOp::Redemption { rid } => match inner.store().redemption(&rid)? {
                 Some(redemption) => Answer::json(200, &redemption)?,
@@ -146,7 +149,8 @@ impl Member {
             MemberOp::Redemptions(query) => inner.history(&query)?,
             MemberOp::Wallet => Answer::json(200, &inner.store().wallet(now())?)?,
             MemberOp::Ledger(query) => inner.ledger(&query)?,
-            MemberOp::Inquire { intent, prepared } => inner.inquire(&intent, &prepared)?,
+            MemberOp::Inquire { intent, prepared } => fate(inner.fate(&intent, &prepared)?)?,
+            MemberOp::InquirePool { intent } => fate(inner.pool_fate(&intent)?)?,
             MemberOp::Rewards(query) => {
                 let limit = query.page.limit;
                 let rows = inner.store().rewards(query.page.before, query.state.as_deref(), limit + 1)?;
@@ -156,9 +160,16 @@ impl Member {
             MemberOp::Move { at, wanted, actor, reason } => {
                 inner.player_move(at, wanted, actor.as_deref(), reason.as_deref(), &instance)?
             }
-            MemberOp::Give(give) => inner.give(give, &instance)?,
+            MemberOp::Give(give) => inner.give(give, &instance).await?,
+            MemberOp::Till(op) => inner.till(op, &instance).await?,
+            MemberOp::Order(call) => inner.order(call, &instance).await?,
             MemberOp::Operate(call) => inner.operate(call, &instance)?,
-            MemberOp::PutProfile { profile, actor } => inner.put_profile(profile, &actor)?,
+            MemberOp::PutProfile { profile, phone, actor } => {
+                inner.put_profile(profile, phone, &actor, &instance).await?
+            }
+            MemberOp::HasPhone { hash } => inner.answer_has_phone(&hash)?,
+            MemberOp::Found { hash } => inner.found(&hash, &instance)?,
+            MemberOp::Lookup { hash, rewards } => inner.looked_up(&hash, &rewards, &instance)?,
             MemberOp::Callback { at, webhook_id, outcome } => inner.callback(at, (&webhook_id, &outcome), &instance)?,
             MemberOp::EndpointOf { at } => inner.endpoint_of(at)?,
             MemberOp::Hurry { endpoint_id } => inner.hurry(&endpoint_id)?,
@@ -189,7 +200,7 @@ impl Inner {
         self.load_who()
     }
 
-    fn load_who(&self) -> Result<(), Fault> {
+    pub(crate) fn load_who(&self) -> Result<(), Fault> {
         let store = self.store();
         if let (Some(member_id), Some(pid)) = (store.meta("member_id")?, store.meta("pid")?) {
             let object = format!("member/{pid}");
@@ -222,49 +233,6 @@ impl Inner {
         self.who.borrow().clone().ok_or_else(|| Fault::new("a member without an id"))
     }
 
-    /// Sets what administrators say of this member, and answers the whole of it.
-    fn put_profile(self: &Rc<Self>, body: ProfileBody, actor: &str) -> Result<Answer, Fault> {
-        let store = self.store();
-        let who = self.who()?;
-        let mut profile = store.profile()?;
-        let mut attributes = store.attributes()?;
-        let before = (profile.clone(), attributes.clone());
-        let mut changed = vec![];
-        macro_rules! take {
-            ($($field:ident => $target:expr),+) => {
-                $(if body.$field.is_some() && body.$field != $target {
-                    changed.push(stringify!($field));
-                    $target = body.$field;
-                })+
-            };
-        }
-        take!(name => profile.name, tester => profile.tester, roles => profile.roles,
-            tier => attributes.tier, persona => attributes.persona, tags => attributes.tags);
-        if (&profile, &attributes) != (&before.0, &before.1) {
-            self.storage.transaction(|| {
-                store.set_profile(&profile)?;
-                store.set_attributes(&attributes)?;
-                // Which fields, not what they say: entries are never erased.
-                let mut draft = Draft::new(actor, "member.changed").subject(who.pid.clone());
-                draft.data = Some(serde_json::json!({ "fields": changed }));
-                audit_log::append(&self.storage, (&who.object, who.tester), &draft, None, vec![], None, now())
-            })?;
-            self.load_who()?;
-            self.start_report();
-        }
-        let resource = MemberResource {
-            member_id: who.member_id,
-            member: who.pid,
-            name: profile.name,
-            tester: profile.tester.unwrap_or(false),
-            tier: attributes.tier,
-            persona: attributes.persona,
-            tags: attributes.tags,
-            roles: profile.roles.unwrap_or_default(),
-        };
-        Answer::json(200, &resource)
-    }
-
     /// Tells the Recorder, in a task of its own.
     pub(crate) fn start_report(self: &Rc<Self>) {
         let inner = Rc::clone(self);
@@ -291,7 +259,7 @@ impl Inner {
 
     /// Wrong codes so far, of the kind this request would add to.
     pub(crate) fn attempts(&self, alias: bool) -> Result<(&'static str, Attempts), Fault> {
-        let (kind, allowed) = if alias { ("alias", ALIAS_ATTEMPTS_PER_DAY) } else { ("code", ATTEMPTS_PER_DAY) };
+        let (kind, allowed) = attempts_allowed(alias);
         Ok((kind, self.store().attempts(kind, allowed, now())?))
     }
 
@@ -311,13 +279,27 @@ impl Inner {
         })
     }
 
+    /// A wrong code: counted, with its entry, and answered as all of them are.
+    pub(crate) fn unrecognised(
+        self: &Rc<Self>,
+        kind: &str,
+        actor: Option<&str>,
+        instance: &str,
+    ) -> Result<Answer, Fault> {
+        let who = self.who()?;
+        self.storage.transaction(|| self.store().unrecognised(kind, actor, &who.told(vec![]), now()))?;
+        self.start_report();
+        Answer::refusal(&Refusal::CodeNotRecognised, instance)
+    }
+
     /// Asks for everything a redemption would do. A wrong code counts as an attempt here too.
     async fn preview(
-        &self,
+        self: &Rc<Self>,
         code: Option<ReadCode>,
         alias: bool,
         method: Method,
         currency: Option<String>,
+        actor: Option<String>,
         instance: &str,
     ) -> Result<Answer, Fault> {
         let (kind, attempts) = self.attempts(alias)?;
@@ -333,11 +315,10 @@ impl Inner {
                 return Answer::json(200, &preview);
             }
         }
-        self.store().add_attempt(kind, now())?;
-        Answer::refusal(&Refusal::CodeNotRecognised, instance)
+        self.unrecognised(kind, actor.as_deref(), instance)
     }
 
-    fn mref(&self) -> Result<counterfoil_core::ids::Mref, Fault> {
+    pub(crate) fn mref(&self) -> Result<counterfoil_core::ids::Mref, Fault> {
         let name = self.name.borrow().clone().unwrap_or_default();
         name.split_once('/')
             .and_then(|(_, mref)| counterfoil_core::ids::Mref::from_hex(mref))
@@ -350,12 +331,6 @@ impl Inner {
 
     fn ledger(&self, query: &PageQuery) -> Result<Answer, Fault> {
         Answer::json(200, &page(self.store().ledger(query.before, query.limit + 1)?, query.limit))
-    }
-
-    /// Step 7 of the protocol: a shard asks what became of an intent.
-    fn inquire(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Answer, Fault> {
-        let fate: Fate = self.fate(intent, prepared)?;
-        Answer::json(200, &crate::calls::FateAnswer { fate })
     }
 
     /// The alarm: drives what was accepted, rewards, uses to be given back and reports, and closes sockets whose token
@@ -383,6 +358,7 @@ impl Inner {
         let (kind, rest) = item.split_once(':').unwrap_or((item, ""));
         match (kind, place(rest)) {
             (OPEN_ITEM, Some((rid, _))) => self.drive_again(&rid)?,
+            (HOLD_ITEM, Some((rid, _))) => return Ok(Some(Box::pin(async move { self.expire_hold(&rid).await }))),
             (UNDO_ITEM, Some((rid, _))) => return Ok(Some(Box::pin(async move { self.give_back(&rid).await }))),
             (REWARD_ITEM, Some((rid, index))) if *tries < TRIES_PER_TURN => {
                 let work = self.wake_reward(Place { rid, index })?;
@@ -390,6 +366,10 @@ impl Inner {
                 return Ok(work);
             }
             (REWARD_ITEM, Some(_)) => due::plan(&self.storage, item, now())?,
+            (PHONE_ITEM, _) => {
+                let claim = rest.to_owned();
+                return Ok(Some(Box::pin(async move { self.let_go(&claim).await })));
+            }
             (SOCKETS_ITEM, _) => self.close_ended_sockets()?,
             (REPORT_ITEM, _) => {
                 let (merchant, who) = (self.merchant()?, self.who()?);
@@ -403,6 +383,16 @@ impl Inner {
     }
 }
 
+/// Step 7 of the protocol: the answer to a participant that asked what became of an intent.
+fn fate(fate: Fate) -> Result<Answer, Fault> {
+    Answer::json(200, &crate::calls::FateAnswer { fate })
+}
+
+/// Which wrong codes a request would add to, and how many a day may have.
+pub(crate) const fn attempts_allowed(alias: bool) -> (&'static str, u32) {
+    if alias { ("alias", ALIAS_ATTEMPTS_PER_DAY) } else { ("code", ATTEMPTS_PER_DAY) }
+}
+
 /// What a due-item is about: a redemption, and which of its rewards.
 fn place(text: &str) -> Option<(Rid, u8)> {
     let (rid, index) = text.split_once(':').unwrap_or((text, "0"));
@@ -410,7 +400,7 @@ fn place(text: &str) -> Option<(Rid, u8)> {
 }
 
 /// Cuts a list that was read one row too far into a page.
-fn page<T>(mut rows: Vec<(u64, T)>, limit: u32) -> Page<T> {
+pub(crate) fn page<T>(mut rows: Vec<(u64, T)>, limit: u32) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);

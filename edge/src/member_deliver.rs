@@ -4,6 +4,7 @@ use crate::calls::{Objects, Place, ShardOp};
 use crate::due;
 use crate::endpoint_calls::{EndpointState, TryOutcome, TryResult, Waiter};
 use crate::member::Inner;
+use crate::pool_calls::PoolOp;
 use crate::platform::{Fault, now, random_u32};
 use crate::reward_store::reward_item;
 use crate::webhooks::{Sent, send};
@@ -249,17 +250,26 @@ impl Inner {
 
     /// Tells the participant that a use is given back, until it has heard.
     pub(crate) async fn give_back(self: &Rc<Self>, rid: &Rid) -> Result<(), Fault> {
-        let Some(undo) = self.store().undo(rid)? else { return self.storage.transaction(|| self.store().undone(rid)) };
-        let op = ShardOp::Undo { rid: *rid, seq: undo.seq };
-        let told: Result<serde_json::Value, Fault> = self.ask_shard(undo.campaign, &op).await;
-        match told {
-            Ok(_) => self.storage.transaction(|| self.store().undone(rid)),
-            Err(fault) => {
-                fault.log("undo_failed");
-                let again = now().plus_ms(backoff_ms(undo.tries, random_u32()));
-                self.storage.transaction(|| self.store().undo_again(rid, again))
+        let waiting = self.store().undo(rid)?;
+        if waiting.is_empty() {
+            return self.storage.transaction(|| self.store().undone(rid, ""));
+        }
+        for undo in waiting {
+            let told: Result<serde_json::Value, Fault> = if undo.pool.is_empty() {
+                self.ask_shard(undo.campaign, &ShardOp::Undo { rid: *rid, seq: undo.seq }).await
+            } else {
+                self.ask_pool(&undo.pool, &PoolOp::Undo { rid: *rid }).await
+            };
+            match told {
+                Ok(_) => self.storage.transaction(|| self.store().undone(rid, &undo.pool))?,
+                Err(fault) => {
+                    fault.log("undo_failed");
+                    let again = now().plus_ms(backoff_ms(undo.tries, random_u32()));
+                    self.storage.transaction(|| self.store().undo_again(rid, &undo.pool, again))?;
+                }
             }
         }
+        Ok(())
     }
 }
 

@@ -3,25 +3,34 @@
 //! Each redemption runs in a task of its own, so that a client that goes away stops nothing; the request that
 //! started it, its twins and the alarm all wait for the same task.
 
-use crate::answer::Answer;
-use crate::calls::{Objects, PrepareReply, Recognised, RedeemCall, ShardOp, campaign_name};
+use crate::answer::{Answer, OUTCOME_HEADER};
+use crate::calls::{BuyCall, Objects, PrepareReply, Recognised, RedeemCall, ShardOp, campaign_name};
 use crate::due;
-use crate::member::{Inner, Who};
-use crate::member_store::MemberStore;
+use crate::member::{Inner, Who, attempts_allowed};
+use crate::member_store::{Arrival, Arriving, MemberStore, Standing};
 use crate::platform::{Fault, now, random_u32};
+use crate::pool_calls::{PoolOp, pool_name};
+use crate::reward_store::Told;
+use counterfoil_core::checkout::Book;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
+use counterfoil_core::price::unit_cost;
 use counterfoil_core::protocol::member::{
-    DecideStep, Known, MemberView, Receipt, Settlement, decide, inquire, open, receive,
+    Answers, DecideStep, Known, MemberView, Receipt, Settlement, decide, inquire, open, pool_needed, receive,
 };
-use counterfoil_core::protocol::report::Settled;
-use counterfoil_core::protocol::{Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, backoff_ms};
+use counterfoil_core::protocol::pool::PoolAnswer;
+use counterfoil_core::protocol::report::{Participant, Settled, Took};
+use counterfoil_core::protocol::{
+    CodeWish, Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms,
+};
+use counterfoil_core::quote::Quote;
 use counterfoil_core::refusal::Refusal;
+use counterfoil_core::rules::Facts;
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, Wallet};
+use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, RedemptionStatus, Wallet};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
@@ -43,7 +52,10 @@ const LATE_MAX: u32 = 3;
 #[derive(Clone, Debug)]
 enum Ended {
     /// There is a record: read it.
-    Recorded,
+    Recorded {
+        /// Something of it may be due at a fulfiller.
+        tries: bool,
+    },
     /// Refused without a record.
     Refused(Refusal),
     /// Not decided: a participant could not be reached. It is kept and driven on.
@@ -66,67 +78,124 @@ pub(crate) struct Drive {
     /// One redemption at a time for each campaign: the others queue, so that limits are read after the one
     /// before has been decided.
     queues: RefCell<HashMap<u16, VecDeque<oneshot::Sender<()>>>>,
+    /// When the call that is being taken up came in at the Worker, for figures.
+    pub(crate) arrived: Cell<Option<counterfoil_core::time::Instant>>,
 }
 
 impl Inner {
     /// Step 2: a request arrives.
     pub(crate) async fn redeem(self: &Rc<Self>, call: RedeemCall, instance: &str) -> Result<Answer, Fault> {
-        let (kind, attempts) = self.attempts(call.alias)?;
-        let known = self.store().known(&call.rid)?;
-        match receive(known, &call.fp, &attempts, call.code.is_some(), now()) {
-            Receipt::Replay => return self.replay(&call, instance).await,
+        let (kind, allowed) = attempts_allowed(call.alias);
+        let campaign = call.code.as_ref().map_or(0, |code| code.campaign);
+        let arrival = self.store().arrival(&Arriving { rid: &call.rid, campaign, kind, allowed }, now())?;
+        match receive(arrival.known, &call.fp, &arrival.attempts, call.code.is_some(), now()) {
+            Receipt::Replay => return self.replay(&call.rid, call.respond_async, instance).await,
             Receipt::KeyReused => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
             Receipt::TooManyAttempts { retry_after_s } => {
                 return Answer::refusal(&Refusal::TooManyAttempts { retry_after_s }, instance);
             }
             Receipt::Unrecognised => {
-                self.store().add_attempt(kind, now())?;
-                return Answer::refusal(&Refusal::CodeNotRecognised, instance);
+                return self.unrecognised(kind, call.actor.as_deref(), instance);
             }
             Receipt::Proceed => {}
         }
-        match self.running(&call.rid) {
-            Some(fp) if fp != call.fp => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
+        match self.intent(&call, arrival) {
+            Some(intent) => self.begin(intent, call.respond_async, instance).await,
+            None => Answer::refusal(&Refusal::CodeNotRecognised, instance),
+        }
+    }
+
+    /// A purchase with points arrives.
+    pub(crate) async fn buy(self: &Rc<Self>, call: BuyCall, instance: &str) -> Result<Answer, Fault> {
+        let BuyCall { rid, fp, reward, quantity, actor, respond_async } = call;
+        if let Some(answer) = self.seen(&rid, &fp, respond_async, instance).await? {
+            return Ok(answer);
+        }
+        let attributes = self.store().attributes()?;
+        let roles = self.store().profile()?.roles.unwrap_or_default();
+        let unit_cost = unit_cost(&reward, &attributes);
+        let wish = Wish::Points(Purchase { reward, quantity, at: now(), attributes, roles, unit_cost, quote: None });
+        self.begin(self.wishing(rid, fp, wish, actor), respond_async, instance).await
+    }
+
+    /// An intent about no code.
+    pub(crate) fn wishing(&self, rid: Rid, fp: Fingerprint, wish: Wish, actor: Option<String>) -> Intent {
+        let deadline = now().plus_ms(INTENT_DEADLINE_MS);
+        Intent { v: MESSAGE_VERSION, rid, fp, wish, order: None, actor, arrived: self.drive.arrived.take(), deadline }
+    }
+
+    /// The answer to a key that was used before, where it was.
+    pub(crate) async fn seen(
+        self: &Rc<Self>,
+        rid: &Rid,
+        fp: &Fingerprint,
+        respond_async: bool,
+        instance: &str,
+    ) -> Result<Option<Answer>, Fault> {
+        match self.store().known(rid)? {
+            Known::Absent => Ok(None),
+            Known::Open(first) | Known::Decided(first) if first == *fp => {
+                self.replay(rid, respond_async, instance).await.map(Some)
+            }
+            Known::Open(_) | Known::Decided(_) => {
+                Answer::error(&ProtocolError::IdempotencyKeyReused, instance).map(Some)
+            }
+        }
+    }
+
+    /// Starts what was not seen before, or joins its twin, and waits for the decision.
+    pub(crate) async fn begin(
+        self: &Rc<Self>,
+        intent: Intent,
+        respond_async: bool,
+        instance: &str,
+    ) -> Result<Answer, Fault> {
+        match self.running(&intent.rid) {
+            Some(fp) if fp != intent.fp => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
             Some(_) => {
-                let waiter = self.join(&call.rid);
-                return self.await_end(&call.rid, waiter, instance, true).await;
+                let waiter = self.join(&intent.rid);
+                return self.await_end(&intent.rid, waiter, instance, true).await;
             }
             None => {}
         }
-        let Some(intent) = self.intent(&call)? else {
-            return Answer::refusal(&Refusal::CodeNotRecognised, instance);
-        };
-        if call.respond_async {
-            return self.accept(intent, kind, instance).await;
+        if respond_async {
+            return self.accept(intent, instance).await;
         }
         let rid = intent.rid;
         let waiter = self.start(intent);
         self.await_end(&rid, waiter, instance, false).await
     }
 
-    fn intent(&self, call: &RedeemCall) -> Result<Option<Intent>, Fault> {
-        let Some(code) = &call.code else { return Ok(None) };
-        Ok(Some(Intent {
-            v: MESSAGE_VERSION,
-            rid: call.rid,
-            fp: call.fp,
-            campaign: code.campaign,
-            facts: self.facts(code, call.method, call.currency.clone())?,
-            order: call.order.clone(),
-            actor: call.actor.clone(),
-            deadline: now().plus_ms(INTENT_DEADLINE_MS),
-        }))
+    fn intent(&self, call: &RedeemCall, arrival: Arrival) -> Option<Intent> {
+        let code = call.code.as_ref()?;
+        let facts = Facts {
+            at: now(),
+            seq: code.seq,
+            epoch: code.epoch,
+            profile: code.profile,
+            epoch_revoked: code.epoch_revoked,
+            method: call.method,
+            currency: call.currency.clone(),
+            attributes: arrival.attributes,
+            roles: arrival.profile.roles.unwrap_or_default(),
+            member_uses: arrival.member_uses,
+        };
+        let wish = Wish::Code(CodeWish { campaign: code.campaign, facts, checkout: call.checkout.clone() });
+        let mut intent = self.wishing(call.rid, call.fp, wish, call.actor.clone());
+        intent.order.clone_from(&call.order);
+        Some(intent)
     }
 
     /// `Prefer: respond-async`: the row that drives it is durable before the 202 leaves. A code that is not
     /// known is refused at once even then, so the shard is asked first; when it cannot be reached, accepting
     /// is safe.
-    async fn accept(self: &Rc<Self>, intent: Intent, kind: &'static str, instance: &str) -> Result<Answer, Fault> {
-        let op = ShardOp::Recognise { facts: intent.facts.clone() };
-        let asked: Result<Recognised, Fault> = self.ask_shard(intent.campaign, &op).await;
-        if matches!(asked, Ok(Recognised { recognised: false })) {
-            self.store().add_attempt(kind, now())?;
-            return Answer::refusal(&Refusal::CodeNotRecognised, instance);
+    async fn accept(self: &Rc<Self>, intent: Intent, instance: &str) -> Result<Answer, Fault> {
+        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
+            let op = ShardOp::Recognise { facts: facts.clone() };
+            let asked: Result<Recognised, Fault> = self.ask_shard(*campaign, &op).await;
+            if matches!(asked, Ok(Recognised { recognised: false })) {
+                return self.unrecognised("code", intent.actor.as_deref(), instance);
+            }
         }
         // Another request with this key may have come in while the shard was asked.
         let rid = intent.rid;
@@ -150,16 +219,21 @@ impl Inner {
     }
 
     /// The same key again: as it stands now. A twin of an undecided one waits a moment for the decision.
-    async fn replay(self: &Rc<Self>, call: &RedeemCall, instance: &str) -> Result<Answer, Fault> {
-        let undecided = matches!(self.store().known(&call.rid)?, Known::Open(_));
-        if undecided && !call.respond_async {
-            if !self.drive.runs.borrow().contains_key(&call.rid) {
-                self.drive_again(&call.rid)?;
+    pub(crate) async fn replay(
+        self: &Rc<Self>,
+        rid: &Rid,
+        respond_async: bool,
+        instance: &str,
+    ) -> Result<Answer, Fault> {
+        let undecided = matches!(self.store().known(rid)?, Known::Open(_));
+        if undecided && !respond_async {
+            if !self.drive.runs.borrow().contains_key(rid) {
+                self.drive_again(rid)?;
             }
-            let waiter = self.join(&call.rid);
-            return self.await_end(&call.rid, waiter, instance, true).await;
+            let waiter = self.join(rid);
+            return self.await_end(rid, waiter, instance, true).await;
         }
-        self.current(&call.rid, instance, true)
+        self.current(rid, instance, true)
     }
 
     /// Waits for a run's end, at most two seconds; then the redemption is kept and a 202 names it.
@@ -176,7 +250,8 @@ impl Inner {
             Either::Right(_) => Ended::Kept,
         };
         match ended {
-            Ended::Recorded | Ended::Kept => {
+            Ended::Recorded { .. } => self.current(rid, instance, replayed),
+            Ended::Kept => {
                 if self.store().known(rid)? == Known::Absent {
                     // Two seconds are gone: what the 202 names must be durable first.
                     let intent = self.drive.runs.borrow().get(rid).map(|run| run.intent.clone());
@@ -187,7 +262,7 @@ impl Inner {
             Ended::Refused(refusal) => Answer::refusal(&refusal, instance),
             Ended::Overflow => {
                 let reason = format!("the balance would exceed {INTEGER_MAX}");
-                Answer::invalid(InvalidRequest::one("code", reason), instance)
+                Answer::invalid(InvalidRequest::one("body", reason), instance)
             }
             Ended::Failed(fault) => Ok(Answer::fault(&fault, instance)),
         }
@@ -195,17 +270,23 @@ impl Inner {
 
     /// The redemption as it stands: 201 once decided, the problem when refused, 202 before.
     fn current(&self, rid: &Rid, instance: &str, replayed: bool) -> Result<Answer, Fault> {
-        let redemption = self.store().redemption(rid)?.ok_or_else(|| Fault::new("a redemption is missing"))?;
-        let answer = match (&redemption.refusal, redemption.status) {
-            (Some(refusal), _) => Answer::refusal(refusal, instance)?,
-            (None, status) if !status.is_decided() => self.located(Answer::json(202, &redemption)?, &redemption),
-            (None, _) => self.located(Answer::json(201, &redemption)?, &redemption),
+        let stored = self.store().redemption_text(rid)?;
+        let (status, doc) = stored.ok_or_else(|| Fault::new("a redemption is missing"))?;
+        let answer = if status == RedemptionStatus::Refused.name() {
+            let redemption: Redemption = counterfoil_core::json::read(&doc)?;
+            let refusal = redemption.refusal.ok_or_else(|| Fault::new("a refusal is missing"))?;
+            Answer::refusal(&refusal, instance)?
+        } else {
+            let undecided = RedemptionStatus::ALL.iter().any(|one| one.name() == status && !one.is_decided());
+            let config = self.config()?;
+            let merchant = self.merchant()?;
+            let id = Names { key: &config.id_key, merchant: &merchant }.redemption(rid);
+            // As it is stored: nothing is parsed only to be written again.
+            Answer::json_text(if undecided { 202 } else { 201 }, doc)
+                .header("Location", format!("/v1/redemptions/{id}"))
+                .header(OUTCOME_HEADER, status)
         };
         Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
-    }
-
-    fn located(&self, answer: Answer, redemption: &Redemption) -> Answer {
-        answer.header("Location", format!("/v1/redemptions/{}", redemption.redemption_id))
     }
 
     /// The command of this redemption that is under way.
@@ -229,61 +310,97 @@ impl Inner {
         self.drive.runs.borrow_mut().insert(rid, run);
         let inner = Rc::clone(self);
         self.state.wait_until(async move {
-            let (ended, settlement) = inner.run(&intent).await;
-            let decided = matches!(ended, Ended::Recorded);
+            let (ended, aborted) = inner.run(&intent).await;
+            let tries = matches!(ended, Ended::Recorded { tries: true });
             let run = inner.drive.runs.borrow_mut().remove(&rid);
             for waiter in run.into_iter().flat_map(|run| run.waiters) {
                 // A waiter that is gone loses nothing: the record is there.
                 let _ = waiter.send(ended.clone());
             }
-            if decided {
+            if tries {
                 inner.start_tries(&rid);
             }
-            inner.settle(&intent, settlement).await;
+            inner.abort(&intent, &aborted).await;
             inner.report().await;
         });
         receiver
     }
 
-    /// Steps 3 to 5 for one redemption, one at a time for each campaign.
-    async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Settlement) {
+    /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
+    async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
-        let _turn = self.take_turn(intent.campaign).await;
-        for _ in 0..LATE_MAX {
-            // Read anew each time: what a participant asked about meanwhile may have been decided.
-            match self.store().campaign_uses(intent.campaign) {
-                Ok(uses) => intent.facts.member_uses = uses,
-                Err(fault) => return (Ended::Failed(fault), Settlement::None),
+        let turn = self.take_turn(intent.campaign()).await;
+        for late in 0..LATE_MAX {
+            // Read anew after each wait: what a participant asked about meanwhile may have been decided.
+            if let Wish::Code(code) = &mut intent.wish
+                && (turn.waited || late > 0 || code.facts.at != now())
+            {
+                match self.store().campaign_uses(code.campaign) {
+                    Ok(uses) => code.facts.member_uses = uses,
+                    Err(fault) => return (Ended::Failed(fault), vec![]),
+                }
             }
             intent.deadline = now().plus_ms(INTENT_DEADLINE_MS);
-            let op = ShardOp::Prepare { intent: intent.clone() };
-            let answer: PrepareReply = match self.ask_shard(intent.campaign, &op).await {
-                Ok(answer) => answer,
-                Err(fault) => return (self.fail(&intent, &fault, UNREACHED), Settlement::None),
+            let asked = match self.ask_participants(&intent).await {
+                Ok(asked) => asked,
+                Err(fault) => return (self.fail(&intent, &fault, UNREACHED), vec![]),
             };
-            match self.conclude(&intent, &answer) {
-                Ok((Some(Ended::Overflow), settlement))
-                    if matches!(self.store().known(&intent.rid), Ok(Known::Open(_))) =>
-                {
+            match self.conclude(&intent, &asked) {
+                Ok((Some(Ended::Overflow), _)) if matches!(self.store().known(&intent.rid), Ok(Known::Open(_))) => {
                     // A 2xx has named it: it waits until something of the balance is spent.
-                    return (self.fail(&intent, &Fault::new("a balance would overflow"), OVERFLOW), settlement);
+                    return (self.fail(&intent, &Fault::new("a balance would overflow"), OVERFLOW), vec![]);
                 }
-                Ok((Some(ended), settlement)) => return (ended, settlement),
+                Ok((Some(ended), Settlement::Abort)) => return (ended, asked.prepared(&intent)),
+                Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
                 Ok((None, _)) => {}
                 // Nothing is durable, so nothing is told: an abort that comes late would take the use of the next
-                // try away. The participant asks.
-                Err(fault) => return (Ended::Failed(fault), Settlement::None),
+                // try away. The participants ask.
+                Err(fault) => return (Ended::Failed(fault), vec![]),
             }
         }
-        (self.fail(&intent, &Fault::new("the participant found the intent too late"), UNREACHED), Settlement::None)
+        (self.fail(&intent, &Fault::new("a participant found the intent too late"), UNREACHED), vec![])
     }
 
-    /// Step 5: decides and writes in one transaction. `None` asks the participant again.
-    fn conclude(
+    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
+    async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
+        let mut asked = Asked::default();
+        if intent.code().is_some() {
+            let op = ShardOp::Prepare { intent: intent.clone() };
+            let answer: PrepareReply = self.ask_shard(intent.campaign(), &op).await?;
+            asked.shard = Some(answer);
+        }
+        if let Some((pool_id, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
+            let op = PoolOp::Prepare { intent: intent.clone(), quantity };
+            let answer: PoolAnswer = self.ask_pool(&pool_id, &op).await?;
+            asked.pool = Some((pool_id, answer));
+        }
+        Ok(asked)
+    }
+
+    fn pool_needed(
         self: &Rc<Self>,
         intent: &Intent,
-        answer: &PrepareAnswer,
-    ) -> Result<(Option<Ended>, Settlement), Fault> {
+        shard: Option<&PrepareAnswer>,
+    ) -> Result<Option<(String, u32)>, Fault> {
+        let pooled = match (&intent.wish, shard) {
+            (Wish::Points(purchase), _) => purchase.reward.pool_id.is_some(),
+            (Wish::Gift(gift), _) => gift.reward.pool_id.is_some(),
+            (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => prepared.reward.pool_id.is_some(),
+            (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => false,
+        };
+        if !pooled {
+            return Ok(None);
+        }
+        let who = self.who()?;
+        let at = now();
+        let (store, wallet) = (self.store(), self.store().wallet(at)?);
+        let read = Read::of(&store, intent)?;
+        let view = self.view(&store, intent, &who, &wallet, &read)?;
+        Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_id.to_owned(), quantity)))
+    }
+
+    /// Step 5: decides and writes in one transaction. `None` asks the participants again.
+    fn conclude(self: &Rc<Self>, intent: &Intent, asked: &Asked) -> Result<(Option<Ended>, Settlement), Fault> {
         let config = self.config()?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
@@ -292,29 +409,36 @@ impl Inner {
         let (ended, settlement, events) = self.storage.transaction(|| {
             let store = self.store();
             let wallet = store.wallet(at)?;
-            let view = self.view(&store, intent, &who, &wallet)?;
-            let Ok(step) = decide(&view, intent, answer, &names, at) else {
+            let read = Read::of(&store, intent)?;
+            let view = self.view(&store, intent, &who, &wallet, &read)?;
+            let answers = Answers { shard: asked.shard.as_ref(), pool: asked.pool.as_ref().map(|(_, answer)| answer) };
+            let Ok(step) = decide(&view, intent, answers, &names, at) else {
                 // As with a failure: nothing is durable, so nothing is told.
                 return Ok((Some(Ended::Overflow), Settlement::None, vec![]));
             };
             Ok(match step {
                 DecideStep::Commit(decision) => {
-                    let settled = (decision.settlement == Settlement::Settle).then_some(Settled {
-                        campaign: intent.campaign,
-                        shard: 0,
-                        rid: intent.rid,
-                        fp: intent.fp,
-                    });
-                    let events = store.apply(intent, &decision, who.told(settled), at)?;
-                    due::done(&self.storage, &open_item(&intent.rid))?;
+                    let settled = match decision.settlement {
+                        Settlement::Settle => asked.settled(intent),
+                        Settlement::None | Settlement::Abort => vec![],
+                    };
+                    let pool_id = asked.pool.as_ref().map(|(pool_id, _)| pool_id.as_str());
+                    let took = Took::deciding(intent.arrived, view.opened_at, at);
+                    let told = Told { took, ..who.told(settled) };
+                    let events = store.apply(intent, &decision, pool_id, told, at)?;
+                    if view.opened_at.is_some() {
+                        store.close_open(&intent.rid)?;
+                        due::done(&self.storage, &open_item(&intent.rid))?;
+                    }
+                    let tries = decision.changes.rewards.iter().any(|record| record.mechanic.endpoint().is_some());
                     let ended = match (&decision.changes.redemption, &decision.refusal) {
                         (None, Some(refusal)) => Ended::Refused(refusal.clone()),
-                        (_, _) => Ended::Recorded,
+                        (_, _) => Ended::Recorded { tries },
                     };
                     (Some(ended), decision.settlement, events)
                 }
-                DecideStep::Replay => (Some(Ended::Recorded), Settlement::Settle, vec![]),
-                DecideStep::Abort => (Some(Ended::Recorded), Settlement::Abort, vec![]),
+                DecideStep::Replay => (Some(Ended::Recorded { tries: true }), Settlement::Settle, vec![]),
+                DecideStep::Abort => (Some(Ended::Recorded { tries: true }), Settlement::Abort, vec![]),
                 DecideStep::Retry => (None, Settlement::None, vec![]),
             })
         })?;
@@ -329,14 +453,20 @@ impl Inner {
         intent: &Intent,
         who: &'a Who,
         wallet: &'a Wallet,
+        read: &'a Read,
     ) -> Result<MemberView<'a>, Fault> {
+        let Standing { known, consumed, member_uses, next_ledger_row, opened_at } =
+            store.standing(&intent.rid, intent.campaign())?;
         Ok(MemberView {
-            known: store.known(&intent.rid)?,
-            consumed: store.consumed(&intent.rid)?,
-            member_uses: store.campaign_uses(intent.campaign)?,
+            known,
+            consumed,
+            member_uses,
             wallet,
-            next_ledger_row: store.next_ledger_row()?,
-            opened_at: store.opened(&intent.rid)?.map(|open| open.opened_at),
+            next_ledger_row,
+            opened_at,
+            quote: read.quote.as_ref(),
+            last_bought_at: read.last_bought_at,
+            book: read.book.as_ref(),
             member_id: &who.member_id,
             pid: &who.pid,
         })
@@ -347,7 +477,7 @@ impl Inner {
         fault.log("prepare_failed");
         // Somebody else has ended it meanwhile: an operator, or a participant that asked.
         if matches!(self.store().known(&intent.rid), Ok(Known::Decided(_))) {
-            return Ended::Recorded;
+            return Ended::Recorded { tries: false };
         }
         let tries = self.store().opened(&intent.rid).ok().flatten().map_or(0, |open| open.tries) + 1;
         match self.keep(intent, tries, Some(shown)) {
@@ -368,7 +498,8 @@ impl Inner {
             let created_at = self.store().opened(&intent.rid)?.map_or(at, |open| open.opened_at);
             let redemption = open(intent, tries.max(1), last_error, Some(next), &names, created_at, at);
             due::plan(&self.storage, &open_item(&intent.rid), next)?;
-            self.store().open(intent, &redemption, tries, who.told(None))
+            let told = Told { took: Took::accepting(intent.arrived, at), ..who.told(vec![]) };
+            self.store().open(intent, &redemption, tries, told)
         })?;
         self.publish(&events);
         Ok(())
@@ -390,34 +521,74 @@ impl Inner {
         }
     }
 
-    /// Step 7: a participant asks. What this Member has never heard of is decided here and now, by the promise.
+    /// Step 7: a shard asks. What this Member has never heard of is decided here and now, by the promise; where a pool
+    /// has a say too, it is driven on from the start.
     pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
-        let known = self.store().known(&intent.rid)?;
-        let consumed = self.store().consumed(&intent.rid)?;
-        let running = self.drive.runs.borrow().contains_key(&intent.rid);
-        if let Ok(fate) = inquire(known, consumed, running, &intent.fp) {
+        if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
-        let (_, settlement) = self.conclude(intent, &PrepareAnswer::Prepared(prepared.clone()))?;
+        let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
+        if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
+            drop(self.start(intent.clone()));
+            return Ok(Fate::Running);
+        }
+        let (_, settlement) = self.conclude(intent, &asked)?;
         self.start_tries(&intent.rid);
         self.start_report();
         Ok(match settlement {
+            // Asked again it hears how long it is kept for its checkout.
+            Settlement::None if intent.checkout().is_some() => self.known_fate(intent)?.unwrap_or(Fate::Aborted),
             Settlement::Settle => Fate::Committed,
             Settlement::Abort | Settlement::None => Fate::Aborted,
         })
     }
 
+    /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
+    pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
+        if let Some(fate) = self.known_fate(intent)? {
+            return Ok(fate);
+        }
+        drop(self.start(intent.clone()));
+        Ok(Fate::Running)
+    }
+
+    fn known_fate(&self, intent: &Intent) -> Result<Option<Fate>, Fault> {
+        let store = self.store();
+        let (known, consumed) = (store.known(&intent.rid)?, store.consumed(&intent.rid)?);
+        let held_until = store.held_until(&intent.rid)?;
+        let running = self.drive.runs.borrow().contains_key(&intent.rid);
+        Ok(inquire(known, consumed, held_until, running, &intent.fp).ok())
+    }
+
     /// Step 6: what was decided against is given back at once; what was decided for, the Recorder tells in bulk. When a
     /// message is lost, the participant's alarm asks.
-    pub(crate) async fn settle(&self, intent: &Intent, settlement: Settlement) {
-        let fate = match settlement {
-            Settlement::None | Settlement::Settle => return,
-            Settlement::Abort => Fate::Aborted,
-        };
-        let op = ShardOp::Settle { rid: intent.rid, fp: intent.fp, fate };
-        let told: Result<serde_json::Value, Fault> = self.ask_shard(intent.campaign, &op).await;
-        if let Err(fault) = told {
-            fault.log("settle_failed");
+    pub(crate) async fn abort(&self, intent: &Intent, participants: &[Participant]) {
+        let (rid, fp, fate) = (intent.rid, intent.fp, Fate::Aborted);
+        for participant in participants {
+            let told: Result<serde_json::Value, Fault> = match participant {
+                Participant::Shard { campaign, .. } => {
+                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate }).await
+                }
+                Participant::Pool { pool_id } => self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate }).await,
+            };
+            if let Err(fault) = told {
+                fault.log("settle_failed");
+            }
+        }
+    }
+
+    /// Asks a pool, with a bound on the wait.
+    pub(crate) async fn ask_pool<T: serde::de::DeserializeOwned>(
+        &self,
+        pool_id: &str,
+        op: &PoolOp,
+    ) -> Result<T, Fault> {
+        let name = pool_name(self.merchant()?.as_str(), pool_id);
+        let objects = Objects(&self.env);
+        let asking = pin!(objects.pool(&name, op));
+        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Fault::new("the pool did not answer in time")),
         }
     }
 
@@ -452,11 +623,60 @@ impl Inner {
                 }
             }
         };
+        let waited = waiting.is_some();
         if let Some(turn) = waiting {
             // The sender goes only when its turn is handed over.
             let _ = turn.await;
         }
-        Turn { inner: Rc::clone(self), campaign }
+        Turn { inner: Rc::clone(self), campaign, waited }
+    }
+}
+
+/// What participants have answered to an intent.
+#[derive(Default)]
+pub(crate) struct Asked {
+    shard: Option<PrepareAnswer>,
+    /// Which, and what.
+    pool: Option<(String, PoolAnswer)>,
+}
+
+impl Asked {
+    /// Those that keep something for it.
+    fn prepared(&self, intent: &Intent) -> Vec<Participant> {
+        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
+            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
+        let pool = match &self.pool {
+            Some((pool_id, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_id.clone() }),
+            Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
+        };
+        shard.into_iter().chain(pool).collect()
+    }
+
+    fn settled(&self, intent: &Intent) -> Vec<Settled> {
+        let settled = |participant| Settled { participant, rid: intent.rid, fp: intent.fp };
+        self.prepared(intent).into_iter().map(settled).collect()
+    }
+}
+
+/// What a decision about a purchase reads beside the wallet.
+#[derive(Default)]
+pub(crate) struct Read {
+    quote: Option<Quote>,
+    last_bought_at: Option<counterfoil_core::time::Instant>,
+    book: Option<Book>,
+}
+
+impl Read {
+    pub(crate) fn of(store: &MemberStore<'_>, intent: &Intent) -> Result<Self, Fault> {
+        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
+            let held = store.hold_of_code(*campaign, facts.seq)?.filter(|hold| hold.rid != intent.rid);
+            let twin_until = held.map(|hold| hold.expires_at);
+            let book = Book { twin_until, ..store.book(&checkout.order)? };
+            return Ok(Self { book: Some(book), ..Self::default() });
+        }
+        let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else { return Ok(Self::default()) };
+        let (quote, last_bought_at) = (store.quote(&terms.quote)?, store.last_bought_at(&reward.reward_id)?);
+        Ok(Self { quote, last_bought_at, book: None })
     }
 }
 
@@ -464,6 +684,8 @@ impl Inner {
 struct Turn {
     inner: Rc<Inner>,
     campaign: u16,
+    /// Others went before.
+    waited: bool,
 }
 
 impl Drop for Turn {

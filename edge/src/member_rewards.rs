@@ -5,12 +5,13 @@ use crate::audit_log;
 use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
 use crate::due;
 use crate::member::Inner;
-use crate::member_drive::open_item;
+use crate::member_drive::{Read, open_item};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::protocol::member::{Known, MemberView, cancel_open, gift};
+use counterfoil_core::protocol::{GiftWish, Wish};
 use counterfoil_core::reward::life::{Gift, PlayerMove, Verdict, player_move};
 use counterfoil_core::reward::{Actor, By, Changes, Refused, View, delivery, recovery};
 use counterfoil_core::time::Instant;
@@ -55,12 +56,14 @@ impl Inner {
             // Only a feature that goes has to know who else gives it.
             let feature = rewards.iter().any(|record| record.reward.kind == RewardType::Feature);
             let features_elsewhere = if feature { store.features_elsewhere(rid)? } else { vec![] };
+            let paid = store.paid(&redemption)?;
             let view = View {
                 redemption: &redemption,
                 rid: *rid,
                 rewards: &rewards,
                 wallet: &wallet,
                 next_ledger_row: store.next_ledger_row()?,
+                paid: &paid,
                 features_elsewhere: &features_elsewhere,
                 consumed: store.consumed(rid)?,
                 member_id: &who.member_id,
@@ -69,7 +72,7 @@ impl Inner {
             let (changes, answer) = decide(&view, &names, at);
             let changed = changes.is_some();
             let events = match changes {
-                Some(changes) => store.write(rid, &changes, who.told(None), at)?,
+                Some(changes) => store.write(rid, &changes, who.told(vec![]), at)?,
                 None => vec![],
             };
             Ok((Some(answer), events, changed))
@@ -126,7 +129,10 @@ impl Inner {
     }
 
     /// Gives by hand, or for a mission or a tournament.
-    pub(crate) fn give(self: &Rc<Self>, call: GiveCall, instance: &str) -> Result<Answer, Fault> {
+    pub(crate) async fn give(self: &Rc<Self>, call: GiveCall, instance: &str) -> Result<Answer, Fault> {
+        if call.definition.pool_id.is_some() {
+            return self.give_with_codes(call, instance).await;
+        }
         let GiveCall { rid, fp, definition, source, reference, reason, actor } = call;
         let first = Place { rid, index: 0 };
         match self.store().known(&rid)? {
@@ -154,11 +160,14 @@ impl Inner {
                 wallet: &wallet,
                 next_ledger_row: store.next_ledger_row()?,
                 opened_at: None,
+                quote: None,
+                last_bought_at: None,
+                book: None,
                 member_id: &who.member_id,
                 pid: &who.pid,
             };
             match gift(&view, rid, &what, (&Actor::named(&actor), &reason), &names, at) {
-                Ok(changes) => store.apply_gift(&rid, &fp, &changes, who.told(None), at).map(Some),
+                Ok(changes) => store.apply_gift(&rid, &fp, &changes, who.told(vec![]), at).map(Some),
                 Err(_) => Ok(None),
             }
         })?;
@@ -167,6 +176,26 @@ impl Inner {
         self.start_tries(&rid);
         self.start_report();
         self.given(first)
+    }
+
+    /// A gift that comes with a pool's promo codes: the pool has a say, so it is driven like any redemption.
+    async fn give_with_codes(self: &Rc<Self>, call: GiveCall, instance: &str) -> Result<Answer, Fault> {
+        let GiveCall { rid, fp, definition, source, reference, reason, actor } = call;
+        let answer = match self.seen(&rid, &fp, false, instance).await? {
+            Some(answer) => answer,
+            None => {
+                let wish = Wish::Gift(GiftWish { reward: definition, source, reference, reason });
+                self.begin(self.wishing(rid, fp, wish, Some(actor)), false, instance).await?
+            }
+        };
+        match self.held_reward(Place { rid, index: 0 })? {
+            // Decided for: the reward itself is what was asked for.
+            Some(reward) if answer.status() == 201 => {
+                let given = shown(201, &reward)?.header("Location", format!("/v1/rewards/{}", reward.id));
+                Ok(if answer.is_replayed() { given.header("Idempotent-Replayed", "true") } else { given })
+            }
+            Some(_) | None => Ok(answer),
+        }
     }
 
     fn given(&self, at: Place) -> Result<Answer, Fault> {
@@ -200,12 +229,13 @@ impl Inner {
         let answer = match &command {
             Command::DeleteReward { .. } => Answer::empty(204),
             Command::RetryReward { at } | Command::PatchFulfilment { at, .. } => self.reward(*at, instance)?,
-            Command::Retry { rid } | Command::Resolve { rid, .. } | Command::Reset { rid } => {
-                match self.store().redemption(rid)? {
-                    Some(redemption) => Answer::json(200, &redemption)?,
-                    None => Answer::error(&ProtocolError::NotFound, instance)?,
-                }
-            }
+            Command::Retry { rid }
+            | Command::Resolve { rid, .. }
+            | Command::Reset { rid }
+            | Command::Reverse { rid, .. } => match self.store().redemption(rid)? {
+                Some(redemption) => Answer::json(200, &redemption)?,
+                None => Answer::error(&ProtocolError::NotFound, instance)?,
+            },
         };
         Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
     }
@@ -216,7 +246,10 @@ impl Inner {
         let tester = self.who()?.tester;
         let place = |at: &Place| (at.rid, usize::from(at.index));
         match command {
-            Command::Retry { rid } | Command::Resolve { rid, .. } | Command::Reset { rid }
+            Command::Retry { rid }
+            | Command::Resolve { rid, .. }
+            | Command::Reset { rid }
+            | Command::Reverse { rid, .. }
                 if matches!(self.store().known(rid)?, Known::Open(_)) =>
             {
                 self.operate_open(command, rid, (&acting, why))
@@ -230,6 +263,9 @@ impl Inner {
             Command::Reset { rid } => {
                 self.made(rid, |view, names, at| recovery::reset(view, tester, (&acting, why), names, at))
             }
+            Command::Reverse { rid, give_back, staff_window_s } => self.made(rid, |view, names, at| {
+                recovery::reverse(view, *give_back, *staff_window_s, (&acting, why), names, at)
+            }),
             Command::RetryReward { at } => {
                 let (rid, index) = place(at);
                 self.made(&rid, |view, names, now| recovery::retry_reward(view, index, &acting, reason, names, now))
@@ -287,9 +323,11 @@ impl Inner {
                 let events = self.storage.transaction(|| {
                     let store = self.store();
                     let wallet = store.wallet(at)?;
-                    let view = self.view(&store, &open.intent, &who, &wallet)?;
+                    let read = Read::default();
+                    let view = self.view(&store, &open.intent, &who, &wallet, &read)?;
                     let decision = cancel_open(&view, &open.intent, (actor, reason), &names, at);
-                    let events = store.apply(&open.intent, &decision, who.told(None), at)?;
+                    let events = store.apply(&open.intent, &decision, None, who.told(vec![]), at)?;
+                    store.close_open(rid)?;
                     due::done(&self.storage, &open_item(rid))?;
                     Ok(events)
                 })?;
@@ -299,6 +337,7 @@ impl Inner {
             }
             Command::Resolve { .. }
             | Command::Reset { .. }
+            | Command::Reverse { .. }
             | Command::RetryReward { .. }
             | Command::DeleteReward { .. }
             | Command::PatchFulfilment { .. } => {
@@ -387,6 +426,9 @@ impl Inner {
             Refused::IllegalMove { state, .. } => format!("illegal_move from {state}"),
             Refused::ValueSpent { .. } => "value_spent".to_owned(),
             Refused::Overflow => "overflow".to_owned(),
+            Refused::AlreadyReversed => "already_reversed".to_owned(),
+            Refused::ReversalWindowOver => "reversal_window_over".to_owned(),
+            Refused::NotOwn => "forbidden".to_owned(),
         };
         draft.data = Some(serde_json::json!({ "command": command.to_lowercase(), "refused": why }));
         self.audit(&draft)
@@ -396,7 +438,7 @@ impl Inner {
     fn audit(self: &Rc<Self>, draft: &Draft) -> Result<(), Fault> {
         let who = self.who()?;
         let chain = (who.object.as_str(), who.tester);
-        self.storage.transaction(|| audit_log::append(&self.storage, chain, draft, None, vec![], None, now()))?;
+        self.storage.transaction(|| audit_log::append(&self.storage, chain, draft, None, vec![], vec![], now()))?;
         self.start_report();
         Ok(())
     }
@@ -414,7 +456,10 @@ impl Command {
     /// What it is about.
     const fn place(&self) -> (&Rid, Option<u8>) {
         match self {
-            Self::Retry { rid } | Self::Resolve { rid, .. } | Self::Reset { rid } => (rid, None),
+            Self::Retry { rid }
+            | Self::Resolve { rid, .. }
+            | Self::Reset { rid }
+            | Self::Reverse { rid, .. } => (rid, None),
             Self::RetryReward { at } | Self::DeleteReward { at } | Self::PatchFulfilment { at, .. } => {
                 (&at.rid, Some(at.index))
             }
@@ -427,6 +472,7 @@ impl Command {
             Self::Resolve { resolution: Resolution::Granted, .. } => "resolve as granted",
             Self::Resolve { resolution: Resolution::Cancelled, .. } => "resolve as cancelled",
             Self::Reset { .. } => "reset",
+            Self::Reverse { .. } => "reverse",
             Self::RetryReward { .. } => "retry reward",
             Self::DeleteReward { .. } => "delete reward",
             Self::PatchFulfilment { .. } => "patch fulfilment",
@@ -459,6 +505,9 @@ pub(crate) fn refusal(refused: &Refused, instance: &str) -> Result<Answer, Fault
             Answer::error(&error, instance)
         }
         Refused::ValueSpent { short_by } => Answer::error(&ProtocolError::ValueSpent { short_by: *short_by }, instance),
+        Refused::AlreadyReversed => Answer::error(&ProtocolError::AlreadyReversed, instance),
+        Refused::ReversalWindowOver => Answer::error(&ProtocolError::ReversalWindowOver, instance),
+        Refused::NotOwn => Answer::error(&ProtocolError::Forbidden, instance),
         Refused::Overflow => {
             let reason = format!("the balance would exceed {}", counterfoil_core::limits::INTEGER_MAX);
             Answer::invalid(InvalidRequest::one("reward", reason), instance)

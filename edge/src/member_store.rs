@@ -2,15 +2,19 @@
 
 use crate::audit_log;
 use crate::due;
+use crate::hold_store;
+use crate::member_phone;
+use crate::member_till;
 use crate::once;
 use crate::platform::{Fault, SyncStorage};
 use crate::reward_store::{self, Told};
-use crate::sql::{Row, first, query, run};
+use crate::sql::{Row, create, first, query, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DAY_MS, EVENTS_KEPT, EVENTS_KEPT_MS};
-use counterfoil_core::protocol::Intent;
+use counterfoil_core::protocol::{CodeWish, Intent, Wish};
 use counterfoil_core::protocol::member::{Attempts, Decision, Known};
+use counterfoil_core::protocol::recorder::UNRECOGNISED;
 use counterfoil_core::protocol::report::Record;
 use counterfoil_core::reward::Changes;
 use counterfoil_core::time::Instant;
@@ -18,6 +22,16 @@ use counterfoil_core::token::Attributes;
 use counterfoil_core::wallet::booster;
 use counterfoil_core::wire::{Credit, Event, LedgerRow, ProfileBody, Redemption, Wallet};
 use serde_json::Value as Json;
+
+/// Statements for one event, two, three and four.
+const EVENTS_TOGETHER: [&str; 4] = [
+    "INSERT INTO events VALUES (?, ?, ?, ?)",
+    "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?)",
+    "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)",
+    "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)",
+];
+/// Old events are dropped each time so many new ones have come.
+const PRUNE_EVERY: u64 = 16;
 
 pub(crate) struct MemberStore<'a>(pub(crate) &'a SyncStorage);
 
@@ -31,12 +45,21 @@ struct Put<'a> {
     decided: bool,
     /// The use belongs to it.
     consumed: bool,
+    /// Whose promo codes it has.
+    pool_id: Option<&'a str>,
+    /// What points have bought with it.
+    bought: Option<&'a str>,
 }
 
 impl<'a> Put<'a> {
-    const fn of(intent: &'a Intent, decided: bool, consumed: bool) -> Self {
-        let Intent { rid, fp, campaign, facts, .. } = intent;
-        Self { rid, fp, campaign: *campaign, seq: facts.seq, decided, consumed }
+    fn of(intent: &'a Intent, decided: bool, consumed: bool, pool_id: Option<&'a str>) -> Self {
+        let Intent { rid, fp, wish, .. } = intent;
+        let (campaign, seq) = intent.code().map_or((0, 0), |code| (code.campaign, code.facts.seq));
+        let bought = match wish {
+            Wish::Points(purchase) if consumed => Some(purchase.reward.reward_id.as_str()),
+            Wish::Points(_) | Wish::Code(_) | Wish::Gift(_) => None,
+        };
+        Self { rid, fp, campaign, seq, decided, consumed, pool_id: pool_id.filter(|_| consumed), bought }
     }
 }
 
@@ -51,20 +74,61 @@ pub(crate) fn blob<'a>(rid: &'a Rid) -> crate::sql::Value<'a> {
     rid.as_bytes().as_slice().into()
 }
 
+/// What step 2 asks about.
+#[derive(Clone, Copy)]
+pub(crate) struct Arriving<'a> {
+    pub(crate) rid: &'a Rid,
+    /// 0 where no code that is known was given.
+    pub(crate) campaign: u16,
+    /// Kind of the attempt that this request would add to, and how many a day may have.
+    pub(crate) kind: &'static str,
+    pub(crate) allowed: u32,
+}
+
+/// See [`MemberStore::arrival`].
+pub(crate) struct Arrival {
+    pub(crate) known: Known,
+    pub(crate) attempts: Attempts,
+    pub(crate) attributes: Attributes,
+    pub(crate) profile: ProfileBody,
+    pub(crate) member_uses: u64,
+}
+
+/// See [`MemberStore::standing`].
+pub(crate) struct Standing {
+    pub(crate) known: Known,
+    pub(crate) consumed: bool,
+    pub(crate) member_uses: u64,
+    pub(crate) next_ledger_row: u64,
+    pub(crate) opened_at: Option<Instant>,
+}
+
+/// What is known of a redemption by its first two columns, `decided` and `fp`; both NULL where there is none.
+fn known(row: &Row) -> Result<Known, Fault> {
+    if row.is_null(0) {
+        return Ok(Known::Absent);
+    }
+    let fp = Fingerprint::from_bytes(&row.blob(1)).ok_or_else(|| Fault::new("a stored fingerprint is broken"))?;
+    Ok(if row.integer(0) == 1 { Known::Decided(fp) } else { Known::Open(fp) })
+}
+
 fn event(row: &Row) -> Result<Event, Fault> {
     Ok(Event { seq: row.count(0), at: Instant(row.integer(1)), kind: row.text(2)?, data: row.json(3)? })
 }
 
 impl MemberStore<'_> {
     pub(crate) fn create(&self) -> Result<(), Fault> {
-        for statement in [
+        let trigger = reward_store::moves_trigger();
+        let statements: Vec<&str> = [
             due::SCHEMA,
-            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS redemptions (
                 n INTEGER PRIMARY KEY, rid BLOB NOT NULL UNIQUE, fp BLOB NOT NULL, decided INTEGER NOT NULL CHECK (decided IN (0, 1)),
                 status TEXT NOT NULL, campaign INTEGER NOT NULL, created_at INTEGER NOT NULL, doc TEXT NOT NULL,
-                seq INTEGER NOT NULL DEFAULT 0, consumed INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1))
+                seq INTEGER NOT NULL DEFAULT 0, consumed INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1)),
+                pool TEXT, bought TEXT, decided_at INTEGER NOT NULL
             ) STRICT",
+            // Whether points have bought the same a moment ago.
+            "CREATE INDEX IF NOT EXISTS redemptions_bought ON redemptions (bought, n) WHERE bought IS NOT NULL",
             "CREATE TABLE IF NOT EXISTS open (
                 rid BLOB PRIMARY KEY, intent TEXT NOT NULL, opened_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0
             ) STRICT, WITHOUT ROWID",
@@ -86,10 +150,12 @@ impl MemberStore<'_> {
         .chain([once::SCHEMA])
         .chain(audit_log::SCHEMA)
         .chain(reward_store::SCHEMA)
-        {
-            run(self.0, statement, &[])?;
-        }
-        run(self.0, &reward_store::moves_trigger(), &[]).map(drop)
+        .chain(member_phone::SCHEMA)
+        .chain(member_till::SCHEMA)
+        .chain(hold_store::SCHEMA)
+        .chain([trigger.as_str()])
+        .collect();
+        create(self.0, &statements)
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -131,9 +197,61 @@ impl MemberStore<'_> {
 
     pub(crate) fn known(&self, rid: &Rid) -> Result<Known, Fault> {
         let row = first(self.0, "SELECT decided, fp FROM redemptions WHERE rid = ?", &[blob(rid)])?;
-        let Some(row) = row else { return Ok(Known::Absent) };
-        let fp = Fingerprint::from_bytes(&row.blob(1)).ok_or_else(|| Fault::new("a stored fingerprint is broken"))?;
-        Ok(if row.integer(0) == 1 { Known::Decided(fp) } else { Known::Open(fp) })
+        row.map_or(Ok(Known::Absent), |row| known(&row))
+    }
+
+    /// What step 2 reads, at once: each call to the platform costs more than what it looks up.
+    pub(crate) fn arrival(&self, asked: &Arriving<'_>, now: Instant) -> Result<Arrival, Fault> {
+        let Arriving { rid, campaign, kind, allowed } = *asked;
+        let since = now.plus_ms(-DAY_MS);
+        let statement = "SELECT r.decided, r.fp,
+                (SELECT count(*) FROM (SELECT 1 FROM attempts WHERE kind = ?2 AND at > ?3 LIMIT ?4)),
+                (SELECT min(at) FROM (SELECT at FROM attempts WHERE kind = ?2 AND at > ?3 ORDER BY at DESC LIMIT ?4)),
+                EXISTS (SELECT 1 FROM redemptions WHERE consumed = 1 AND campaign > 0),
+                (SELECT value FROM meta WHERE key = 'attributes'), (SELECT value FROM meta WHERE key = 'profile'),
+                (SELECT uses FROM campaign_uses WHERE campaign = ?5)
+            FROM (SELECT 1) LEFT JOIN redemptions r ON r.rid = ?1";
+        let values = [blob(rid), kind.into(), since.0.into(), allowed.into(), u32::from(campaign).into()];
+        let row = first(self.0, statement, &values)?.ok_or_else(|| Fault::new("nothing was read"))?;
+        Ok(Arrival {
+            known: known(&row)?,
+            attempts: Attempts {
+                in_window: row.number(2),
+                earliest: (!row.is_null(3)).then(|| Instant(row.integer(3))),
+                allowed,
+                has_grant: row.integer(4) == 1,
+            },
+            attributes: if row.is_null(5) { Attributes::default() } else { row.json(5)? },
+            profile: if row.is_null(6) { ProfileBody::default() } else { row.json(6)? },
+            member_uses: row.count(7),
+        })
+    }
+
+    /// What a decision reads beside the wallet, at once.
+    pub(crate) fn standing(&self, rid: &Rid, campaign: u16) -> Result<Standing, Fault> {
+        let statement = "SELECT r.decided, r.fp, r.consumed, (SELECT uses FROM campaign_uses WHERE campaign = ?2),
+                (SELECT coalesce(max(n), 0) + 1 FROM ledger), (SELECT opened_at FROM open WHERE rid = ?1)
+            FROM (SELECT 1) LEFT JOIN redemptions r ON r.rid = ?1";
+        let row = first(self.0, statement, &[blob(rid), u32::from(campaign).into()])?;
+        let row = row.ok_or_else(|| Fault::new("nothing was read"))?;
+        Ok(Standing {
+            known: known(&row)?,
+            consumed: row.integer(2) == 1,
+            member_uses: row.count(3),
+            next_ledger_row: row.count(4),
+            opened_at: (!row.is_null(5)).then(|| Instant(row.integer(5))),
+        })
+    }
+
+    /// A redemption as it is stored: where it stands, and the text of its document.
+    pub(crate) fn redemption_text(&self, rid: &Rid) -> Result<Option<(String, String)>, Fault> {
+        let row = first(self.0, "SELECT status, doc FROM redemptions WHERE rid = ?", &[blob(rid)])?;
+        row.map(|row| Ok((row.text(0)?, row.text(1)?))).transpose()
+    }
+
+    /// It waits for its decision no more.
+    pub(crate) fn close_open(&self, rid: &Rid) -> Result<(), Fault> {
+        run(self.0, "DELETE FROM open WHERE rid = ?", &[blob(rid)]).map(drop)
     }
 
     pub(crate) fn redemption(&self, rid: &Rid) -> Result<Option<Redemption>, Fault> {
@@ -157,7 +275,23 @@ impl MemberStore<'_> {
         })
     }
 
-    pub(crate) fn add_attempt(&self, kind: &str, now: Instant) -> Result<(), Fault> {
+    /// Counts a wrong code, and leaves its entry: what was claimed of a campaign is no fact, so only the kind is kept.
+    /// Run inside a transaction.
+    pub(crate) fn unrecognised(
+        &self,
+        kind: &str,
+        actor: Option<&str>,
+        told: &Told<'_>,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        self.add_attempt(kind, now)?;
+        let (action, named) = UNRECOGNISED;
+        let actor = actor.map_or_else(|| format!("member:{}", told.pid), str::to_owned);
+        let draft = Draft::new(actor, action).subject(told.pid).data(serde_json::json!({ named: kind }));
+        audit_log::append(self.0, (told.object, told.tester), &draft, None, vec![], vec![], now)
+    }
+
+    fn add_attempt(&self, kind: &str, now: Instant) -> Result<(), Fault> {
         run(self.0, "DELETE FROM attempts WHERE at <= ?", &[now.plus_ms(-DAY_MS).0.into()])?;
         run(self.0, "INSERT INTO attempts VALUES (?, ?)", &[now.0.into(), kind.into()]).map(drop)
     }
@@ -169,21 +303,26 @@ impl MemberStore<'_> {
 
     /// What the member has at `now`, with the boosters that run.
     pub(crate) fn wallet(&self, now: Instant) -> Result<Wallet, Fault> {
-        let mut wallet = Wallet::default();
-        for row in query(self.0, "SELECT asset, currency, amount FROM balances ORDER BY asset, currency", &[])? {
-            let amount = row.count(2);
-            match row.text(0)?.as_str() {
+        let statement = "SELECT
+            (SELECT json_group_array(json_array(asset, currency, amount))
+                FROM (SELECT asset, currency, amount FROM balances ORDER BY asset, currency)),
+            (SELECT json_group_array(key) FROM (SELECT key FROM features ORDER BY key)),
+            (SELECT count(*) FROM rewards WHERE running = 1)";
+        let row = first(self.0, statement, &[])?.ok_or_else(|| Fault::new("nothing was read"))?;
+        let mut wallet = Wallet { features: row.json(1)?, ..Wallet::default() };
+        for (asset, currency, amount) in row.json::<Vec<(String, String, u64)>>(0)? {
+            match asset.as_str() {
                 "points" => wallet.points = amount,
                 "xp" => wallet.xp = amount,
                 "tokens" => wallet.tokens = amount,
-                _ => wallet.credit.push(Credit { currency: row.text(1)?, amount_minor: amount }),
+                _ => wallet.credit.push(Credit { currency, amount_minor: amount }),
             }
         }
-        let features = query(self.0, "SELECT key FROM features ORDER BY key", &[])?;
-        wallet.features = features.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
-        wallet.boosters = self.running()?.iter().filter_map(|record| booster(&record.reward)).collect();
-        wallet.boosters.retain(|booster| booster.runs_until > now);
-        wallet.boosters.sort_by_key(|booster| booster.runs_until);
+        if row.integer(2) > 0 {
+            wallet.boosters = self.running()?.iter().filter_map(|record| booster(&record.reward)).collect();
+            wallet.boosters.retain(|booster| booster.runs_until > now);
+            wallet.boosters.sort_by_key(|booster| booster.runs_until);
+        }
         Ok(wallet)
     }
 
@@ -223,10 +362,12 @@ impl MemberStore<'_> {
         let doc = serde_json::to_string(redemption)?;
         run(
             self.0,
-            "INSERT INTO redemptions (rid, fp, decided, status, campaign, created_at, doc, seq, consumed)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO redemptions
+                (rid, fp, decided, status, campaign, created_at, doc, seq, consumed, pool, bought, decided_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (rid) DO UPDATE SET decided = excluded.decided, status = excluded.status, doc = excluded.doc,
-             consumed = excluded.consumed WHERE decided = 0 AND fp = excluded.fp RETURNING n",
+             consumed = excluded.consumed, pool = excluded.pool, bought = excluded.bought,
+             decided_at = excluded.decided_at WHERE decided = 0 AND fp = excluded.fp RETURNING n",
             &[
                 blob(put.rid),
                 put.fp.as_bytes().as_slice().into(),
@@ -237,8 +378,18 @@ impl MemberStore<'_> {
                 (&doc).into(),
                 put.seq.into(),
                 u32::from(put.consumed).into(),
+                put.pool_id.into(),
+                put.bought.into(),
+                redemption.updated_at.0.into(),
             ],
         )
+    }
+
+    /// When points last bought this reward; what was taken back since does not count.
+    pub(crate) fn last_bought_at(&self, reward_id: &str) -> Result<Option<Instant>, Fault> {
+        let statement = "SELECT decided_at FROM redemptions
+            WHERE bought = ? AND status NOT IN ('reversed', 'cancelled') ORDER BY n DESC LIMIT 1";
+        Ok(first(self.0, statement, &[reward_id.into()])?.map(|row| Instant(row.integer(0))))
     }
 
     pub(crate) fn opened(&self, rid: &Rid) -> Result<Option<Open>, Fault> {
@@ -260,7 +411,7 @@ impl MemberStore<'_> {
             ON CONFLICT (rid) DO UPDATE SET intent = excluded.intent, tries = excluded.tries";
         let opened_at = redemption.created_at.0;
         run(self.0, statement, &[blob(&intent.rid), (&text).into(), opened_at.into(), tries.into()])?;
-        if !self.put_redemption(&Put::of(intent, false, false), redemption)? {
+        if !self.put_redemption(&Put::of(intent, false, false, None), redemption)? {
             return Err(Fault::new("a decided redemption cannot be opened"));
         }
         let at = redemption.updated_at;
@@ -269,7 +420,8 @@ impl MemberStore<'_> {
             let draft = Draft::new("system", format!("redemption.{}", redemption.status.name()))
                 .subject(redemption.redemption_id.clone());
             let record = Record { redemption: redemption.clone(), pid: told.pid.to_owned(), tester: told.tester };
-            audit_log::append(self.0, (told.object, told.tester), &draft, Some(record), vec![], None, at)?;
+            let end = (vec![], told.took);
+            audit_log::append_timed(self.0, (told.object, told.tester), &draft, Some(record), vec![], end, at)?;
         }
         let event = serde_json::to_value(redemption)?;
         self.add_events(&[("redemption.updated", event)], at)
@@ -280,26 +432,35 @@ impl MemberStore<'_> {
         &self,
         intent: &Intent,
         decision: &Decision,
+        pool_id: Option<&str>,
         told: Told<'_>,
         now: Instant,
     ) -> Result<Vec<Event>, Fault> {
         let consumed = decision.member_uses.is_some();
         if let Some(redemption) = &decision.changes.redemption
-            && !self.put_redemption(&Put::of(intent, true, consumed), redemption)?
+            && !self.put_redemption(&Put::of(intent, true, consumed, pool_id), redemption)?
         {
             return Err(Fault::new("a redemption was decided twice"));
         }
-        run(self.0, "DELETE FROM open WHERE rid = ?", &[blob(&intent.rid)])?;
         if decision.attempt {
-            self.add_attempt("code", now)?;
+            self.unrecognised("code", intent.actor.as_deref(), &told, now)?;
         }
-        if let Some(uses) = decision.member_uses {
-            let statement = "INSERT INTO campaign_uses VALUES (?, ?)
-                ON CONFLICT (campaign) DO UPDATE SET uses = excluded.uses";
-            run(self.0, statement, &[u32::from(intent.campaign).into(), uses.into()])?;
+        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
+            let campaign = u32::from(*campaign);
+            if let Some(uses) = decision.member_uses {
+                let statement = "INSERT INTO campaign_uses VALUES (?, ?)
+                    ON CONFLICT (campaign) DO UPDATE SET uses = excluded.uses";
+                run(self.0, statement, &[campaign.into(), uses.into()])?;
+            }
+            if decision.changes.give_back {
+                self.add_undo(&intent.rid, campaign, facts.seq, now)?;
+            }
         }
-        if decision.changes.give_back {
-            self.add_undo(&intent.rid, u32::from(intent.campaign), intent.facts.seq, now)?;
+        if let Some(quote) = &decision.quote_confirmed {
+            self.confirm_quote(quote)?;
+        }
+        if let (Some(hold), Some(checkout)) = (&decision.hold, intent.checkout()) {
+            self.add_hold(hold, &checkout.total(), now)?;
         }
         self.write_effects(&intent.rid, &decision.changes, told, now)
     }
@@ -313,7 +474,8 @@ impl MemberStore<'_> {
         told: Told<'_>,
         now: Instant,
     ) -> Result<Vec<Event>, Fault> {
-        let put = Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true };
+        let put =
+            Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true, pool_id: None, bought: None };
         if let Some(redemption) = &changes.redemption
             && !self.put_redemption(&put, redemption)?
         {
@@ -323,20 +485,32 @@ impl MemberStore<'_> {
     }
 
     pub(crate) fn add_events(&self, events: &[(&'static str, Json)], now: Instant) -> Result<Vec<Event>, Fault> {
+        if events.is_empty() {
+            return Ok(vec![]);
+        }
         let mut seq = self.last_event()?;
         let mut added = Vec::with_capacity(events.len());
-        for (kind, data) in events {
-            seq += 1;
-            let text = serde_json::to_string(data)?;
-            let values = [seq.into(), now.0.into(), (*kind).into(), (&text).into()];
-            run(self.0, "INSERT INTO events VALUES (?, ?, ?, ?)", &values)?;
-            added.push(Event { seq, at: now, kind: (*kind).to_owned(), data: data.clone() });
+        for together in events.chunks(EVENTS_TOGETHER.len()) {
+            let texts: Vec<String> =
+                together.iter().map(|(_, data)| serde_json::to_string(data)).collect::<Result<_, _>>()?;
+            let mut values = Vec::with_capacity(together.len() * 4);
+            for ((kind, data), text) in together.iter().zip(&texts) {
+                seq += 1;
+                values.extend([seq.into(), now.0.into(), (*kind).into(), text.into()]);
+                added.push(Event { seq, at: now, kind: (*kind).to_owned(), data: data.clone() });
+            }
+            let statement = EVENTS_TOGETHER.get(together.len() - 1).ok_or_else(|| Fault::new("too many at once"))?;
+            run(self.0, statement, &values)?;
         }
-        if let Some(oldest) = seq.checked_sub(EVENTS_KEPT) {
+        // What is too old goes now and then: a few rows more than promised cost less than asking at each commit.
+        let crossed = (seq - u64::try_from(events.len()).unwrap_or_default()) / PRUNE_EVERY != seq / PRUNE_EVERY;
+        if crossed {
+            let oldest = seq.saturating_sub(EVENTS_KEPT);
             run(self.0, "DELETE FROM events WHERE seq <= ?", &[oldest.into()])?;
+            let statement =
+                "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT 64) AND at < ?";
+            run(self.0, statement, &[now.plus_ms(-EVENTS_KEPT_MS).0.into()])?;
         }
-        let statement = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT 8) AND at < ?";
-        run(self.0, statement, &[now.plus_ms(-EVENTS_KEPT_MS).0.into()])?;
         Ok(added)
     }
 

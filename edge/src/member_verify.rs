@@ -3,13 +3,16 @@
 use crate::answer::Answer;
 use crate::calls::Violations;
 use crate::due;
+use crate::hold_store::hold_item;
 use crate::member::Inner;
 use crate::platform::{Fault, now};
 use crate::reward_store::reward_item;
 use crate::sql::{first, query};
+use counterfoil_core::checkout::{Hold, Source};
 use counterfoil_core::reward::RewardRecord;
 use counterfoil_core::reward::recovery::follow;
-use counterfoil_core::verify::{ChainCheck, LedgerCheck, Report};
+use counterfoil_core::verify::{self, ChainCheck, HoldFacts, LedgerCheck, Report};
+use counterfoil_core::wallet::Names;
 use counterfoil_core::wire::{LedgerRow, Redemption, RedemptionStatus, RewardState};
 
 /// Rows read at a time.
@@ -29,6 +32,7 @@ impl Inner {
         self.verify_chain(&who.object, alarm, &mut report)?;
         self.verify_redemptions(&mut report)?;
         self.verify_rewards(&mut report)?;
+        self.verify_holds(&mut report)?;
         let open = self.count("SELECT count(*) FROM open")?;
         report.must(open == 0 || alarm, "I8", || format!("{open} redemptions are undecided, and no alarm drives them"));
         let parked = self.count("SELECT count(*) FROM due WHERE parked = 1")?;
@@ -38,7 +42,7 @@ impl Inner {
         Answer::json(200, &Violations { violations: report.into_violations() })
     }
 
-    fn count(&self, statement: &str) -> Result<u64, Fault> {
+    fn count(&self, statement: &'static str) -> Result<u64, Fault> {
         Ok(first(&self.storage, statement, &[])?.map_or(0, |row| row.count(0)))
     }
 
@@ -144,5 +148,72 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// What is kept for checkouts ends, and its amounts are in the ledger to the unit.
+    fn verify_holds(&self, report: &mut Report) -> Result<(), Fault> {
+        let config = self.config()?;
+        let merchant = self.merchant()?;
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let mut after = 0;
+        loop {
+            let statement = "SELECT n, doc FROM holds WHERE n > ? ORDER BY n LIMIT ?";
+            let rows = query(&self.storage, statement, &[after.into(), PAGE.into()])?;
+            for row in &rows {
+                after = row.count(0);
+                let hold: Hold = row.json(1)?;
+                let redemption = match &hold.source {
+                    Source::Code { .. } => self.store().redemption(&hold.rid)?.map(|found| found.status),
+                    Source::Wallet { .. } | Source::Reward { .. } => None,
+                };
+                let (taken, returned) = match hold.wallet_credit() {
+                    Some((_, ledger_id)) => self.hold_rows(ledger_id)?,
+                    None => (0, 0),
+                };
+                let planned_at = self.store().due_at(&hold_item(&hold.rid))?;
+                let id = names.hold(&hold.rid);
+                verify::hold(&HoldFacts { id, hold, redemption, taken, returned, planned_at }, report);
+            }
+            if rows.is_empty() {
+                break;
+            }
+        }
+        let mut last = String::new();
+        loop {
+            let rows = query(
+                &self.storage,
+                "SELECT name FROM orders WHERE name > ? ORDER BY name LIMIT ?",
+                &[(&last).into(), PAGE.into()],
+            )?;
+            for row in &rows {
+                last = row.text(0)?;
+                verify::order(&self.store().book(&last)?, now(), report);
+            }
+            if rows.is_empty() {
+                break;
+            }
+        }
+        let orphans = self.count(
+            "SELECT count(*) FROM redemptions WHERE status = 'held'
+             AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.rid = redemptions.rid AND holds.state = 'held')",
+        )?;
+        report.must(orphans == 0, "I6", || format!("{orphans} redemptions are held, and nothing ends them"));
+        Ok(())
+    }
+
+    /// What a hold's row took, and what came back of it.
+    fn hold_rows(&self, ledger_id: &str) -> Result<(i64, i64), Fault> {
+        let taken = first(
+            &self.storage,
+            "SELECT json_extract(doc, '$.amount') FROM ledger WHERE id = ? AND json_extract(doc, '$.kind') = 'hold'",
+            &[ledger_id.into()],
+        )?;
+        let returned = first(
+            &self.storage,
+            "SELECT json_extract(doc, '$.amount') FROM ledger
+             WHERE json_extract(doc, '$.reverses') = ? AND json_extract(doc, '$.kind') = 'release'",
+            &[ledger_id.into()],
+        )?;
+        Ok((taken.map_or(0, |row| row.integer(0)), returned.map_or(0, |row| row.integer(0))))
     }
 }

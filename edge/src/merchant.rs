@@ -4,7 +4,8 @@
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
 use crate::calls::{
-    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Months, Objects, Once, PageQuery, RootsAnswer, campaign_name,
+    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Months, Objects, Once, PageQuery, PoolEnrolment, PoolsPage,
+    RootsAnswer, campaign_name,
     read_call,
 };
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::due;
 use crate::endpoint_calls::EndpointOp;
 use crate::endpoints::{self, Endpoints};
 use crate::endpoints_store::{self, Store, WAKE_ITEM};
+use crate::merchant_settings::{self, LISTED_ITEM};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
 use crate::recorder_calls::{RecorderOp, recorder_name};
@@ -23,12 +25,12 @@ use counterfoil_core::keys::EPOCH_MAX;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::wire::{
-    InvalidRequest, NewCampaign, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
+    InvalidRequest, NewCampaign, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
 use counterfoil_core::words::beginning_offends;
 use futures_util::future::{Either, select};
 use serde_json::json;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::time::Duration;
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
@@ -39,6 +41,12 @@ pub(crate) const ENVIRONMENT_OBJECT: &str = "@environment";
 const NUMBERS_TRIED: u32 = 32;
 const INSTANCE_DEFINITIONS: &str = "/v1/reward-definitions";
 const INSTANCE_DEFINITION: &str = "/v1/reward-definitions/{reward_id}";
+const DEFINITIONS: &str = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
+const FOR_SALE: &str = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < ?1)
+    AND (json_extract(doc, '$.points_cost') IS NOT NULL OR json_extract(doc, '$.prices') IS NOT NULL)
+    ORDER BY n DESC LIMIT ?2";
+/// Most rewards that a till looks through for a member.
+const FOR_SALE_MAX: u32 = 1_000;
 /// Due-item that tells campaigns of changed definitions.
 const PUSH_ITEM: &str = "push";
 /// A campaign that does not take a change is told again after the longest pause: its creation may never finish.
@@ -50,6 +58,7 @@ const RECORDER_WAIT: Duration = Duration::from_secs(2);
 /// Name of this object's audit chain.
 pub(crate) const CHAIN: &str = "merchant";
 const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
+const INSTANCE_POOLS: &str = "/v1/pools";
 
 /// An answer, or why there is none; a fault is a failure to decide.
 type Decided = Result<Result<Answer, ProtocolError>, Fault>;
@@ -62,13 +71,16 @@ pub struct Merchant {
     name: RefCell<Option<String>>,
     endpoints: Endpoints,
     audit: AuditLog,
+    /// The environment's object knows of this merchant, or is about to be told.
+    listed: Cell<bool>,
 }
 
 impl DurableObject for Merchant {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
         let (endpoints, audit) = (Endpoints::default(), AuditLog::default());
-        let merchant = Self { env, storage, name: RefCell::new(None), endpoints, audit };
+        let (name, listed) = (RefCell::new(None), Cell::new(false));
+        let merchant = Self { env, storage, name, endpoints, audit, listed };
         if let Err(fault) = merchant.create() {
             fault.log("merchant_failed");
         }
@@ -105,12 +117,13 @@ impl Merchant {
             "CREATE TABLE IF NOT EXISTS bindings (
                 reward_id TEXT NOT NULL, campaign INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (reward_id, campaign)
             ) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS pools (n INTEGER PRIMARY KEY, pool_id TEXT NOT NULL UNIQUE) STRICT",
             // Months that have a Recorder.
             "CREATE TABLE IF NOT EXISTS months (month TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         ] {
             run(&self.storage, statement, &[])?;
         }
-        for statement in endpoints_store::SCHEMA.into_iter().chain(audit_log::SCHEMA) {
+        for statement in endpoints_store::SCHEMA.into_iter().chain(audit_log::SCHEMA).chain(merchant_settings::SCHEMA) {
             run(&self.storage, statement, &[])?;
         }
         let name = first(&self.storage, "SELECT value FROM meta WHERE key = 'name'", &[])?;
@@ -124,6 +137,10 @@ impl Merchant {
             *self.name.borrow_mut() = Some(name.to_owned());
         }
         due::heal(&self.storage)?;
+        if name != ENVIRONMENT_OBJECT && !self.listed.get() {
+            merchant_settings::enlist(&self.storage)?;
+            self.listed.set(true);
+        }
         let answer = self.act(op).await;
         audit_log::hurry(&self.storage)?;
         answer
@@ -158,12 +175,22 @@ impl Merchant {
                 self.bind(campaign, &definition)?;
                 Answer::json(200, &definition)
             }),
-            MerchantOp::Definitions(page) => self.definitions(&page),
+            MerchantOp::Definitions(page) => self.definitions(DEFINITIONS, &page),
+            MerchantOp::ForSale => {
+                let page = PageQuery { before: None, limit: FOR_SALE_MAX };
+                Answer::json(200, &self.definitions_page(FOR_SALE, &page)?.items)
+            }
+            MerchantOp::ForSalePage(page) => self.definitions(FOR_SALE, &page),
             MerchantOp::Enrol { definition, by, once } => {
                 let campaign = definition.campaign.map(|number| number.to_string());
                 self.decide(&by, campaign, INSTANCE_CAMPAIGNS, || self.enrol(definition, once.as_ref()))
             }
             MerchantOp::Enrolled(page) => self.enrolled(&page),
+            MerchantOp::EnrolPool { new, by, once } => {
+                let pool_id = new.pool_id.clone();
+                self.decide(&by, pool_id, INSTANCE_POOLS, || self.enrol_pool(new, once.as_ref()))
+            }
+            MerchantOp::Pools(page) => self.pools(&page),
             MerchantOp::Endpoint(op) => {
                 let subscriptions = matches!(op, EndpointOp::Create { .. } | EndpointOp::Delete { .. });
                 let answer = self.endpoints.answer(&self.storage, op)?;
@@ -176,6 +203,15 @@ impl Merchant {
                 run(&self.storage, "INSERT INTO months VALUES (?) ON CONFLICT DO NOTHING", &[(&month).into()])?;
                 Ok(Answer::empty(204))
             }
+            MerchantOp::Settings => merchant_settings::read(&self.storage),
+            MerchantOp::PatchSettings { if_match, patch, by } => {
+                let subject = Some("settings".to_owned());
+                self.decide(&by, subject, merchant_settings::INSTANCE, || {
+                    merchant_settings::patch(&self.storage, if_match, &patch, &by)
+                })
+            }
+            MerchantOp::MerchantBorn { merchant } => merchant_settings::born(&self.storage, &merchant),
+            MerchantOp::Merchants { after, limit } => merchant_settings::merchants(&self.storage, &after, limit),
             MerchantOp::Months => {
                 let rows = query(&self.storage, "SELECT month FROM months ORDER BY month DESC", &[])?;
                 let months = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
@@ -205,7 +241,7 @@ impl Merchant {
     }
 
     fn note(&self, draft: &Draft) -> Result<(), Fault> {
-        audit_log::append(&self.storage, (CHAIN, false), draft, None, vec![], None, now())
+        audit_log::append(&self.storage, (CHAIN, false), draft, None, vec![], vec![], now())
     }
 
     /// Who subscribes to what has changed: an event that is reported from now on must find its endpoint.
@@ -253,7 +289,7 @@ impl Merchant {
             Ok(definition) => definition,
             Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
-        if let Some(invalid) = self.unknown_endpoint(&definition)? {
+        if let Some(invalid) = self.unknown_part(&definition)? {
             return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
         let doc = serde_json::to_string(&definition)?;
@@ -272,11 +308,16 @@ impl Merchant {
         Self::defined(&definition).map(Ok)
     }
 
-    /// A definition may name only an endpoint that there is: rewards of it could never be given.
-    fn unknown_endpoint(&self, definition: &RewardDefinition) -> Result<Option<InvalidRequest>, Fault> {
-        let Some(endpoint_id) = definition.mechanic.endpoint() else { return Ok(None) };
-        let known = Store(&self.storage).endpoint(endpoint_id)?.is_some();
-        Ok((!known).then(|| InvalidRequest::one("mechanic.endpoint_id", "no such webhook endpoint")))
+    /// A definition may name only an endpoint and a pool that there are: rewards of it could never be given.
+    fn unknown_part(&self, definition: &RewardDefinition) -> Result<Option<InvalidRequest>, Fault> {
+        if let Some(endpoint_id) = definition.mechanic.endpoint()
+            && Store(&self.storage).endpoint(endpoint_id)?.is_none()
+        {
+            return Ok(Some(InvalidRequest::one("mechanic.endpoint_id", "no such webhook endpoint")));
+        }
+        let Some(pool_id) = &definition.pool_id else { return Ok(None) };
+        let known = run(&self.storage, "SELECT 1 FROM pools WHERE pool_id = ?", &[pool_id.into()])?;
+        Ok((!known).then(|| InvalidRequest::one("pool_id", "no such pool")))
     }
 
     fn defined(definition: &RewardDefinition) -> Result<Answer, Fault> {
@@ -298,7 +339,7 @@ impl Merchant {
             Ok(revised) => revised,
             Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
-        if let Some(invalid) = self.unknown_endpoint(&revised)? {
+        if let Some(invalid) = self.unknown_part(&revised)? {
             return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
         revised.version = definition.version;
@@ -357,17 +398,21 @@ impl Merchant {
         match item {
             PUSH_ITEM => self.push().await,
             WAKE_ITEM => endpoints::wake(&self.storage, &self.env, &self.name()?).await,
+            LISTED_ITEM => merchant_settings::tell_environment(&self.storage, &self.env, &self.name()?).await,
             REPORT_ITEM => self.audit.ring(&self.storage, &self.env, &self.name()?, CHAIN).await,
             _ => due::done(&self.storage, item),
         }
     }
 
-    fn definitions(&self, page: &PageQuery) -> Result<Answer, Fault> {
-        let statement = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
+    fn definitions(&self, statement: &'static str, page: &PageQuery) -> Result<Answer, Fault> {
+        Answer::json(200, &self.definitions_page(statement, page)?)
+    }
+
+    fn definitions_page(&self, statement: &'static str, page: &PageQuery) -> Result<Page<RewardDefinition>, Fault> {
         let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
         let next_cursor = cut(&mut rows, page.limit);
-        let items = rows.iter().map(|row| row.json(1)).collect::<Result<Vec<RewardDefinition>, _>>()?;
-        Answer::json(200, &Page { items, next_cursor })
+        let items = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
+        Ok(Page { items, next_cursor })
     }
 
     /// Checks a campaign and gives it its number: the given one, or a random free one.
@@ -434,6 +479,36 @@ impl Merchant {
             Some(number) => Ok(self.claim(number)?.then_some(number)),
             None => Ok(None),
         }
+    }
+
+    /// Gives a pool its id: the given one, or a random one. Its own object keeps the rest.
+    fn enrol_pool(&self, new: NewPool, once: Option<&Once>) -> Decided {
+        let (fallback, replayed) = match once::seen(&self.storage, once, now())? {
+            Seen::Same(pool_id) => (pool_id, true),
+            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
+            Seen::New => (format!("pool-{}", hex::encode(&random::<6>())), false),
+        };
+        let new = match new.checked(&fallback) {
+            Ok(new) => new,
+            Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
+        };
+        let pool_id = new.pool_id.clone().unwrap_or_default();
+        if !replayed {
+            let statement = "INSERT INTO pools (pool_id) VALUES (?) ON CONFLICT DO NOTHING RETURNING n";
+            if !run(&self.storage, statement, &[(&pool_id).into()])? {
+                return Ok(Err(ProtocolError::AlreadyExists { what: format!("A pool {pool_id}") }));
+            }
+            once::keep(&self.storage, once, &pool_id, now())?;
+        }
+        Answer::json(200, &PoolEnrolment { new, replayed }).map(Ok)
+    }
+
+    fn pools(&self, page: &PageQuery) -> Result<Answer, Fault> {
+        let statement = "SELECT n, pool_id FROM pools WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
+        let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
+        let next_cursor = cut(&mut rows, page.limit);
+        let pools = rows.iter().map(|row| row.text(1)).collect::<Result<_, _>>()?;
+        Answer::json(200, &PoolsPage { pools, next_cursor })
     }
 
     fn enrolled(&self, page: &PageQuery) -> Result<Answer, Fault> {

@@ -25,6 +25,11 @@ impl Fault {
         Self { message: format!("unreachable: {error}"), passing: true }
     }
 
+    /// An object did not answer in time; as [`Self::unreachable`].
+    pub(crate) fn late(message: impl Into<String>) -> Self {
+        Self { message: message.into(), passing: true }
+    }
+
     /// One line of JSON in the log.
     pub(crate) fn log(&self, event: &str) {
         worker::console_error!("{}", serde_json::json!({ "event": event, "error": self.message }));
@@ -73,6 +78,11 @@ extern "C" {
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &js_sys::Uint8Array);
 
+    #[wasm_bindgen(js_name = Headers)]
+    type JsHeaders;
+    #[wasm_bindgen(constructor, catch, js_class = "Headers")]
+    fn new(init: &JsValue) -> Result<JsHeaders, JsValue>;
+
     #[wasm_bindgen(js_namespace = Intl)]
     type DateTimeFormat;
     #[wasm_bindgen(constructor, catch, js_namespace = Intl)]
@@ -93,7 +103,7 @@ extern "C" {
 
     pub(crate) type SyncSql;
     #[wasm_bindgen(method, catch, variadic)]
-    pub(crate) fn exec(this: &SyncSql, query: &str, bindings: &Array) -> Result<SyncCursor, JsValue>;
+    pub(crate) fn exec(this: &SyncSql, query: &js_sys::JsString, bindings: &Array) -> Result<SyncCursor, JsValue>;
 
     pub(crate) type SyncCursor;
     #[wasm_bindgen(method, catch)]
@@ -102,6 +112,12 @@ extern "C" {
     pub(crate) type SyncRows;
     #[wasm_bindgen(method, catch, js_name = toArray)]
     pub(crate) fn to_array(this: &SyncRows) -> Result<Array, JsValue>;
+}
+
+/// A copy of headers, to be changed: those that come from an object cannot be. Copied as a whole, not one by one.
+pub(crate) fn copy_headers(headers: &worker::Headers) -> Result<worker::Headers, Fault> {
+    let raw: &JsValue = headers.0.as_ref();
+    Ok(worker::Headers(JsHeaders::new(raw)?.unchecked_into()))
 }
 
 /// Random bytes from the platform's CSPRNG.

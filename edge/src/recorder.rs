@@ -8,6 +8,7 @@ use crate::calls::{MerchantOp, Objects, ShardOp, campaign_name, read_call};
 use crate::due;
 use crate::group::{GROUP_WAIT, Group, When};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
+use crate::pool_calls::{PoolOp, pool_name};
 use crate::recorder_calls::{RecorderOp, recorder_name};
 use crate::recorder_deliver::{DELIVER_ITEM, Deliverer};
 use crate::recorder_store::RecorderStore;
@@ -16,9 +17,9 @@ use counterfoil_core::audit::Seal;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::recorder::{
-    Listed, day_after, entry_changes, is_first_of_day, listing_changes, row_step, seal_at,
+    Listed, day_after, entry_changes, is_first_of_day, listing_changes, row_step, seal_at, summed, timings,
 };
-use counterfoil_core::protocol::report::{Outgoing, Report, ReportRow, Settled};
+use counterfoil_core::protocol::report::{Outgoing, Participant, Report, ReportRow, Settled};
 use futures_util::future::{Either, select};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -165,13 +166,13 @@ impl Inner {
     }
 
     /// One turn: each report in its own transaction. Everything becomes durable together, and no acknowledgement
-    /// leaves before. Then the shards are told, and endpoints.
+    /// leaves before. Then the participants are told, and endpoints.
     fn commit_group(self: &Rc<Self>) {
         let mut settled = vec![];
         for (report, sender) in self.group.take() {
             let taken = self.storage.transaction(|| self.take(&report));
             if taken.is_ok() {
-                settled.extend(report.rows.iter().filter_map(|row| row.settled));
+                settled.extend(report.rows.into_iter().flat_map(|row| row.settled));
             }
             // A receiver that is gone reports again.
             let _ = sender.send(taken);
@@ -189,6 +190,7 @@ impl Inner {
         let (_, month) = self.merchant_and_month()?;
         let known = store.head(&report.source)?;
         let mut head = (known, "");
+        let mut changes = vec![];
         for row in &report.rows {
             let listed = match &row.record {
                 Some(record) => store.listed(record)?,
@@ -197,16 +199,17 @@ impl Inner {
             let step = row_step(row, &month, head.0, listed.as_ref().map(|(n, _)| *n));
             if step.entry {
                 self.take_entry(report, row)?;
+                changes.extend(entry_changes(row));
                 head = (row.n, &row.hash);
             }
             if let Some(record) = row.record.as_ref().filter(|_| step.record) {
                 let after = Listed::from(record);
-                for change in listing_changes(listed.as_ref().map(|(_, before)| before), &after) {
-                    store.count(&change)?;
-                }
+                let before = listed.as_ref().map(|(_, before)| before);
+                changes.extend(listing_changes(before, &after, record.redemption.quantity));
                 store.list(row, record, &after)?;
             }
         }
+        store.count(&summed(changes))?;
         if head.0 == known {
             return Ok(());
         }
@@ -224,27 +227,42 @@ impl Inner {
             return Err(Fault::new("an entry of another chain was reported"));
         }
         self.store().add_entry(entry, &row.hash, now())?;
-        for change in entry_changes(row) {
-            self.store().count(&change)?;
-        }
+        self.store().count_times(&timings(row), row.tester)?;
         self.deliverer.tell(&self.storage, &row.events)
     }
 
-    /// Tells shards that their promises were kept. Best effort: a shard asks the Member about what it is not told.
+    /// Tells participants that their promises were kept. Best effort: one asks the Member about what it is not told.
     async fn settle(&self, settled: Vec<Settled>) {
         let Ok((merchant, _)) = self.merchant_and_month() else { return };
-        let mut shards: BTreeMap<(u16, u32), Vec<(Rid, Fingerprint)>> = BTreeMap::new();
-        for Settled { campaign, shard, rid, fp } in settled {
-            shards.entry((campaign, shard)).or_default().push((rid, fp));
+        let mut participants: BTreeMap<Participant, Vec<(Rid, Fingerprint)>> = BTreeMap::new();
+        for Settled { participant, rid, fp } in settled {
+            participants.entry(participant).or_default().push((rid, fp));
         }
-        for ((campaign, shard), items) in shards {
-            let (objects, op) = (Objects(&self.env), ShardOp::Settled { items });
-            let name = campaign_name(&merchant, campaign);
-            let telling = pin!(objects.shard::<serde_json::Value>(&name, shard, &op));
+        for (participant, items) in participants {
+            let telling = pin!(self.tell_settled(&merchant, participant, items));
             if let Either::Left((Err(fault), _)) = select(telling, pin!(Delay::from(OTHERS_WAIT))).await {
                 fault.log("settle_failed");
             }
         }
+    }
+
+    async fn tell_settled(
+        &self,
+        merchant: &str,
+        participant: Participant,
+        items: Vec<(Rid, Fingerprint)>,
+    ) -> Result<(), Fault> {
+        let objects = Objects(&self.env);
+        let told = match participant {
+            Participant::Shard { campaign, shard } => {
+                let op = ShardOp::Settled { items };
+                objects.shard::<serde_json::Value>(&campaign_name(merchant, campaign), shard, &op).await
+            }
+            Participant::Pool { pool_id } => {
+                objects.pool::<serde_json::Value>(&pool_name(merchant, &pool_id), &PoolOp::Settled { items }).await
+            }
+        };
+        told.map(drop)
     }
 
     /// The alarm: seals, tells the Merchant, delivers.

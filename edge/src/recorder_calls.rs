@@ -103,6 +103,7 @@ pub(crate) struct ExportPage {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MonthFigures {
     pub(crate) counted: Vec<Counted>,
+    pub(crate) times: Vec<CountedTime>,
     /// Deliveries by state.
     pub(crate) deliveries: BTreeMap<String, u64>,
     /// When the last entry was recorded, and how long it took from its commit.
@@ -117,6 +118,17 @@ pub(crate) struct Counted {
     pub(crate) key: String,
     pub(crate) tester: bool,
     pub(crate) count: i64,
+}
+
+/// Times of one class.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CountedTime {
+    pub(crate) timed: String,
+    /// Its bound; 0 for the class that has none.
+    pub(crate) class: u64,
+    pub(crate) tester: bool,
+    pub(crate) count: u64,
+    pub(crate) sum_ms: u64,
 }
 
 /// Object name of a merchant's Recorder of a month.

@@ -369,8 +369,13 @@ impl Inner {
 
     async fn member_id(&self, merchant: &str, mref: &Mref) -> Result<Option<String>, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|error| Fault::new(error.to_string()))?;
-        let call =
-            MemberCall { instance: "identity".to_owned(), member_id: None, refresh: None, op: MemberOp::Identity };
+        let call = MemberCall {
+            instance: "identity".to_owned(),
+            member_id: None,
+            refresh: None,
+            arrived: None,
+            op: MemberOp::Identity,
+        };
         let answer: Identity = read_json(Objects(&self.env).member(&merchant, mref, &call).await?).await?;
         Ok(answer.member_id)
     }

@@ -4,12 +4,13 @@
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
 use crate::recorder_calls::{
-    Counted, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, Listing, MonthFigures, RedemptionsQuery,
+    Counted, CountedTime, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, Listing, MonthFigures,
+    RedemptionsQuery,
 };
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE, Seal, Tree, export_line, leaf};
 use counterfoil_core::hex;
-use counterfoil_core::protocol::recorder::{Change, Figure, Listed};
+use counterfoil_core::protocol::recorder::{Change, Listed, Timing};
 use counterfoil_core::protocol::report::{Record, ReportRow};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{AuditRow, Counts, ListedRedemption, RedemptionStatus};
@@ -28,7 +29,7 @@ macro_rules! unfinished {
     };
 }
 
-pub(crate) const SCHEMA: [&str; 8] = [
+pub(crate) const SCHEMA: [&str; 9] = [
     due::SCHEMA,
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS entries (
@@ -50,6 +51,11 @@ pub(crate) const SCHEMA: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS counters (
         figure TEXT NOT NULL, campaign INTEGER NOT NULL, key TEXT NOT NULL, tester INTEGER NOT NULL,
         count INTEGER NOT NULL, PRIMARY KEY (figure, campaign, key, tester)
+    ) STRICT, WITHOUT ROWID",
+    // Times by class, whose bound is `class`; 0 for the last, which has none.
+    "CREATE TABLE IF NOT EXISTS times (
+        timed TEXT NOT NULL, class INTEGER NOT NULL, tester INTEGER NOT NULL, count INTEGER NOT NULL,
+        sum_ms INTEGER NOT NULL, PRIMARY KEY (timed, class, tester)
     ) STRICT, WITHOUT ROWID",
 ];
 
@@ -155,13 +161,36 @@ impl RecorderStore<'_> {
         .map(drop)
     }
 
-    pub(crate) fn count(&self, change: &Change) -> Result<(), Fault> {
-        let statement = "INSERT INTO counters VALUES (?, ?, ?, ?, ?)
+    /// Counts everything of a report at once.
+    pub(crate) fn count(&self, changes: &[Change]) -> Result<(), Fault> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let row = |change: &Change| {
+            let Change { figure, campaign, key, tester, by } = change;
+            serde_json::json!([figure.name(), campaign, key, u32::from(*tester), by])
+        };
+        let rows = serde_json::to_string(&changes.iter().map(row).collect::<Vec<_>>())?;
+        // `WHERE true` tells SQLite that what follows belongs to the INSERT.
+        let statement = "INSERT INTO counters
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) WHERE true
             ON CONFLICT (figure, campaign, key, tester) DO UPDATE SET count = count + excluded.count";
-        let Change { figure, campaign, key, tester, by } = change;
-        let values =
-            [figure.name().into(), u32::from(*campaign).into(), key.into(), u32::from(*tester).into(), (*by).into()];
-        run(self.0, statement, &values).map(drop)
+        run(self.0, statement, &[(&rows).into()]).map(drop)
+    }
+
+    pub(crate) fn count_times(&self, timings: &[Timing], tester: bool) -> Result<(), Fault> {
+        if timings.is_empty() {
+            return Ok(());
+        }
+        let row = |timing: &Timing| {
+            let Timing { timed, class, ms } = *timing;
+            serde_json::json!([timed.name(), class, u32::from(tester), ms])
+        };
+        let rows = serde_json::to_string(&timings.iter().map(row).collect::<Vec<_>>())?;
+        let statement = "INSERT INTO times
+            SELECT value ->> 0, value ->> 1, value ->> 2, 1, value ->> 3 FROM json_each(?) WHERE true
+            ON CONFLICT (timed, class, tester) DO UPDATE SET count = count + 1, sum_ms = sum_ms + excluded.sum_ms";
+        run(self.0, statement, &[(&rows).into()]).map(drop)
     }
 
     /// Entries so far. They are never deleted, so the last one's number is their count.
@@ -295,19 +324,28 @@ impl RecorderStore<'_> {
     }
 
     pub(crate) fn figures(&self) -> Result<MonthFigures, Fault> {
-        let mut counted = vec![];
-        for figure in Figure::ALL {
-            let statement = "SELECT campaign, key, tester, count FROM counters WHERE figure = ? AND count <> 0";
-            for row in query(self.0, statement, &[figure.name().into()])? {
-                counted.push(Counted {
-                    figure: figure.name().to_owned(),
-                    campaign: u16::try_from(row.number(0)).unwrap_or_default(),
-                    key: row.text(1)?,
-                    tester: row.integer(2) == 1,
-                    count: row.integer(3),
-                });
-            }
-        }
+        let counter = |row: &Row| {
+            Ok(Counted {
+                figure: row.text(0)?,
+                campaign: u16::try_from(row.number(1)).unwrap_or_default(),
+                key: row.text(2)?,
+                tester: row.integer(3) == 1,
+                count: row.integer(4),
+            })
+        };
+        let statement = "SELECT figure, campaign, key, tester, count FROM counters WHERE count <> 0";
+        let counted = query(self.0, statement, &[])?.iter().map(counter).collect::<Result<_, Fault>>()?;
+        let time = |row: &Row| {
+            Ok(CountedTime {
+                timed: row.text(0)?,
+                class: row.count(1),
+                tester: row.integer(2) == 1,
+                count: row.count(3),
+                sum_ms: row.count(4),
+            })
+        };
+        let statement = "SELECT timed, class, tester, count, sum_ms FROM times";
+        let times = query(self.0, statement, &[])?.iter().map(time).collect::<Result<_, Fault>>()?;
         let rows = query(self.0, "SELECT state, count(*) FROM deliveries GROUP BY state", &[])?;
         let mut deliveries = Counts::new();
         for row in rows {
@@ -315,6 +353,6 @@ impl RecorderStore<'_> {
         }
         let last = first(self.0, "SELECT recorded_at, recorded_at - at FROM entries ORDER BY id DESC LIMIT 1", &[])?;
         let last = last.map(|row| (Instant(row.integer(0)), row.count(1)));
-        Ok(MonthFigures { counted, deliveries, last })
+        Ok(MonthFigures { counted, times, deliveries, last })
     }
 }

@@ -1,7 +1,9 @@
 //! A member's calls: reading codes and verifying tags before any object is touched, then the Member.
 
 use crate::answer::Answer;
-use crate::calls::{HistoryQuery, MemberCall, MemberOp, Objects, PreviewCall, ReadCode, RedeemCall};
+use crate::calls::{
+    BuyCall, HistoryQuery, MemberCall, MemberOp, MerchantOp, Objects, PreviewCall, ReadCode, RedeemCall, read_json,
+};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::member_feed::SUBPROTOCOL;
 use counterfoil_core::code::{Reading, check};
@@ -10,7 +12,9 @@ use counterfoil_core::limits::{INTEGER_MAX, POLL_WAIT_MAX_S};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::{Principal, Role, valid_sub};
-use counterfoil_core::wire::{InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody, RedemptionStatus};
+use counterfoil_core::wire::{
+    InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody, RedemptionStatus, RewardDefinition, Wanted,
+};
 use serde::Deserialize;
 use worker::Response;
 
@@ -24,7 +28,7 @@ pub(crate) struct Target {
 }
 
 /// What a text turned out to be.
-enum Submitted {
+pub(crate) enum Submitted {
     /// A code; absent where its tag does not fit.
     Code { canonical: String, read: Option<ReadCode> },
     /// A memorable word.
@@ -63,7 +67,7 @@ impl Inbound<'_> {
     }
 
     /// How a redemption comes: derived from the token, never claimed.
-    fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         match (self.principal.role, self.principal.via.as_deref()) {
             (Role::Service, _) => Method::Api,
             (_, Some("email")) => Method::Email,
@@ -73,7 +77,8 @@ impl Inbound<'_> {
 
     fn call(&self, target: &Target, op: MemberOp) -> MemberCall {
         let refresh = target.own.then(|| self.principal.attributes.clone());
-        MemberCall { instance: self.instance.to_owned(), member_id: Some(target.member_id.clone()), refresh, op }
+        let (instance, member_id) = (self.instance.to_owned(), Some(target.member_id.clone()));
+        MemberCall { instance, member_id, refresh, arrived: Some(self.line.arrived()), op }
     }
 
     pub(crate) async fn send(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> Result<Response, Stop> {
@@ -82,23 +87,34 @@ impl Inbound<'_> {
 
     /// To a Member that an id names: only the Member itself knows who it is.
     pub(crate) async fn send_to(&self, objects: &Objects<'_>, mref: &Mref, op: MemberOp) -> Result<Response, Stop> {
-        let call = MemberCall { instance: self.instance.to_owned(), member_id: None, refresh: None, op };
+        let (instance, arrived) = (self.instance.to_owned(), Some(self.line.arrived()));
+        let call = MemberCall { instance, member_id: None, refresh: None, arrived, op };
         Ok(objects.member(&self.principal.merchant, mref, &call).await?)
     }
 
+    /// Tells the log which redemption this is about.
+    pub(crate) fn about(&self, rid: &Rid) {
+        self.line.redemption(&self.config.id_key, &self.principal.merchant, rid);
+    }
+
     /// Reads a submitted text. A text that would need a correction is refused and never searched.
-    fn submitted(&self, text: &str) -> Result<Submitted, Stop> {
+    pub(crate) fn submitted(&self, text: &str) -> Result<Submitted, Stop> {
         let malformed = |reason: &str, position: Option<usize>| {
             let position = position.and_then(|position| u32::try_from(position).ok());
             let refusal = Refusal::MalformedCode { position, reason: reason.to_owned() };
             Err(Stop::Answer(Box::new(Answer::refusal(&refusal, self.instance)?)))
+        };
+        let noted = |canonical: &str, alias: bool| {
+            self.line.code(&self.config.id_key, &self.principal.merchant, canonical, alias);
         };
         let reading = match Reading::of(text) {
             Ok(reading) => reading,
             Err(error) => return malformed(error.reason(), error.position()),
         };
         if (3..=14).contains(&reading.count()) && !text.contains(['?', '\u{ff1f}']) {
-            return Ok(Submitted::Alias { symbols: reading.to_string() });
+            let symbols = reading.to_string();
+            noted(&symbols, true);
+            return Ok(Submitted::Alias { symbols });
         }
         let code = match check(text) {
             Ok(code) => code,
@@ -113,7 +129,23 @@ impl Inbound<'_> {
             profile: code.profile(),
             epoch_revoked: self.config.is_revoked(code.epoch()),
         });
-        Ok(Submitted::Code { canonical: code.canonical().to_string(), read })
+        let canonical = code.canonical().to_string();
+        noted(&canonical, false);
+        Ok(Submitted::Code { canonical, read })
+    }
+
+    /// A reward's definition in the version that counts now.
+    pub(crate) async fn definition(
+        &self,
+        objects: &Objects<'_>,
+        reward_id: &str,
+    ) -> Result<Option<RewardDefinition>, Stop> {
+        let op = MerchantOp::Definition { reward_id: reward_id.to_owned() };
+        let found = objects.merchant(self.principal.merchant.as_str(), &op).await?;
+        if found.status_code() == 404 {
+            return Ok(None);
+        }
+        Ok(Some(read_json(found).await?))
     }
 
     fn check_order_and_currency(&self, order: Option<&str>, currency: Option<&str>) -> Result<(), Stop> {
@@ -142,13 +174,20 @@ pub(crate) async fn redeem(
     let body = match &path_code {
         Some(code) => {
             let RedeemPathBody { currency, order, member_id } = inbound.json()?;
-            RedeemBody { code: code.clone(), currency, order, member_id }
+            RedeemBody { code: Some(code.clone()), reward_id: None, quantity: None, currency, order, member_id }
         }
         None => inbound.json()?,
     };
     let target = inbound.target(body.member_id.as_deref(), "member_id")?;
+    let code = match body.check() {
+        Ok(Wanted::Code(code)) => code.to_owned(),
+        Ok(Wanted::Reward { reward_id, quantity }) => {
+            return buy(&inbound, objects, &target, (reward_id, quantity), &key).await;
+        }
+        Err(invalid) => return stop_invalid(invalid, inbound.instance),
+    };
     inbound.check_order_and_currency(body.order.as_deref(), body.currency.as_deref())?;
-    let (canonical, read, alias) = match inbound.submitted(&body.code)? {
+    let (canonical, read, alias) = match inbound.submitted(&code)? {
         Submitted::Code { canonical, read } => (canonical, read, false),
         Submitted::Alias { symbols } => (symbols, None, true),
     };
@@ -158,6 +197,7 @@ pub(crate) async fn redeem(
         None => "POST /v1/redemptions".to_owned(),
     };
     let rid = Rid::derive(&target.mref, role.name(), sub, &route, &key);
+    inbound.about(&rid);
     let optional = |text: &Option<String>| text.as_ref().map_or(vec![0], |text| [&[1], text.as_bytes()].concat());
     let fp = Fingerprint::of(&[canonical.as_bytes(), &optional(&body.currency), &optional(&body.order)]);
     let call = RedeemCall {
@@ -170,8 +210,30 @@ pub(crate) async fn redeem(
         order: body.order,
         actor: (!target.own).then(|| inbound.principal.actor()),
         respond_async: inbound.prefers_async()?,
+        checkout: None,
     };
     inbound.send(objects, &target, MemberOp::Redeem(call)).await
+}
+
+/// A purchase with points.
+async fn buy(
+    inbound: &Inbound<'_>,
+    objects: &Objects<'_>,
+    target: &Target,
+    (reward_id, quantity): (&str, u32),
+    key: &str,
+) -> Result<Response, Stop> {
+    let respond_async = inbound.prefers_async()?;
+    let Some(reward) = inbound.definition(objects, reward_id).await? else {
+        return stop(&ProtocolError::NotFound, inbound.instance);
+    };
+    let Principal { role, sub, .. } = &inbound.principal;
+    let rid = Rid::derive(&target.mref, role.name(), sub, "POST /v1/redemptions", key);
+    inbound.about(&rid);
+    let fp = Fingerprint::of(&[b"points", reward_id.as_bytes(), &quantity.to_be_bytes()]);
+    let actor = (!target.own).then(|| inbound.principal.actor());
+    let call = BuyCall { rid, fp, reward, quantity, actor, respond_async };
+    inbound.send(objects, target, MemberOp::Buy(call)).await
 }
 
 #[derive(Deserialize)]
@@ -192,7 +254,8 @@ pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> 
         Submitted::Code { read, .. } => (read, false),
         Submitted::Alias { .. } => (None, true),
     };
-    let op = MemberOp::Preview(PreviewCall { code, alias, method: inbound.method(), currency });
+    let actor = (!target.own).then(|| inbound.principal.actor());
+    let op = MemberOp::Preview(PreviewCall { code, alias, method: inbound.method(), currency, actor });
     inbound.send(objects, &target, op).await
 }
 

@@ -7,11 +7,11 @@ use crate::platform::{Fault, random};
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
-use counterfoil_core::protocol::report::{Outgoing, Record, Settled};
+use counterfoil_core::protocol::report::{Outgoing, Record, Settled, Took};
 use counterfoil_core::reward::machine::is_reachable;
 use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{Event, Redemption, Reward, RewardState, RewardValue};
+use counterfoil_core::wire::{Event, LedgerRow, Redemption, Reward, RewardState, RewardValue};
 
 /// Prefix of due-items that look after a reward.
 pub(crate) const REWARD_ITEM: &str = "reward";
@@ -28,8 +28,10 @@ pub(crate) const SCHEMA: [&str; 4] = [
     // Few rewards run at a time, and each redemption asks which.
     "CREATE INDEX IF NOT EXISTS rewards_running ON rewards (n) WHERE running = 1",
     "CREATE INDEX IF NOT EXISTS rewards_waiting ON rewards (endpoint) WHERE state = 'failed'",
+    // What a participant must still hear: the use of a code is given back, or promo codes go to quarantine.
     "CREATE TABLE IF NOT EXISTS undo (
-        rid BLOB PRIMARY KEY, campaign INTEGER NOT NULL, seq INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0
+        rid BLOB NOT NULL, pool TEXT NOT NULL DEFAULT '', campaign INTEGER NOT NULL, seq INTEGER NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rid, pool)
     ) STRICT, WITHOUT ROWID",
 ];
 
@@ -56,12 +58,16 @@ pub(crate) struct Told<'a> {
     pub(crate) object: &'a str,
     pub(crate) pid: &'a str,
     pub(crate) tester: bool,
-    /// A prepared use that is settled with it.
-    pub(crate) settled: Option<Settled>,
+    /// What participants have prepared and is settled with it.
+    pub(crate) settled: Vec<Settled>,
+    /// How long it took, where a request or a decision ends with it.
+    pub(crate) took: Option<Took>,
 }
 
-/// A use that is to be given back.
+/// What is to be given back to a participant.
 pub(crate) struct UndoRow {
+    /// The pool whose codes go to quarantine; empty for a code's shard.
+    pub(crate) pool: String,
     pub(crate) campaign: u16,
     pub(crate) seq: u32,
     pub(crate) tries: u32,
@@ -191,6 +197,12 @@ impl MemberStore<'_> {
                 }
             }
         }
+        if changes.quarantine
+            && let Some(row) =
+                first(self.0, "SELECT pool FROM redemptions WHERE rid = ? AND pool IS NOT NULL", &[blob(rid)])?
+        {
+            self.add_pool_undo(rid, &row.text(0)?, now)?;
+        }
         self.write_effects(rid, changes, told, now)
     }
 
@@ -205,8 +217,11 @@ impl MemberStore<'_> {
         for record in &changes.rewards {
             self.put_reward(record)?;
         }
-        if let Some(wallet) = &changes.wallet {
-            self.set_wallet(&self.wallet(now)?, wallet)?;
+        if let Some(after) = &changes.wallet {
+            match &changes.wallet_before {
+                Some(before) => self.set_wallet(before, after)?,
+                None => self.set_wallet(&self.wallet(now)?, after)?,
+            }
         }
         for row in &changes.ledger {
             let doc = serde_json::to_string(row)?;
@@ -230,7 +245,8 @@ impl MemberStore<'_> {
             };
             // Testers are kept apart: what they do is no news for the merchant's systems.
             let events = if told.tester { vec![] } else { changes.outgoing.iter().map(outgoing).collect() };
-            audit_log::append(self.0, (told.object, told.tester), draft, record, events, told.settled, now)?;
+            let end = (told.settled, told.took);
+            audit_log::append_timed(self.0, (told.object, told.tester), draft, record, events, end, now)?;
         }
         self.add_events(&changes.events, now)
     }
@@ -242,24 +258,46 @@ impl MemberStore<'_> {
         due::plan(self.0, &undo_item(rid), now)
     }
 
-    pub(crate) fn undo(&self, rid: &Rid) -> Result<Option<UndoRow>, Fault> {
-        let row = first(self.0, "SELECT campaign, seq, tries FROM undo WHERE rid = ?", &[blob(rid)])?;
-        Ok(row.map(|row| UndoRow {
-            campaign: u16::try_from(row.number(0)).unwrap_or_default(),
-            seq: row.number(1),
-            tries: row.number(2),
-        }))
+    /// Remembers to send a redemption's promo codes to quarantine until the pool has heard.
+    pub(crate) fn add_pool_undo(&self, rid: &Rid, pool_id: &str, now: Instant) -> Result<(), Fault> {
+        let statement = "INSERT INTO undo (rid, pool, campaign, seq) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING";
+        run(self.0, statement, &[blob(rid), pool_id.into()])?;
+        due::plan(self.0, &undo_item(rid), now)
     }
 
-    /// The participant has heard.
-    pub(crate) fn undone(&self, rid: &Rid) -> Result<(), Fault> {
-        run(self.0, "DELETE FROM undo WHERE rid = ?", &[blob(rid)])?;
-        due::done(self.0, &undo_item(rid))
+    pub(crate) fn undo(&self, rid: &Rid) -> Result<Vec<UndoRow>, Fault> {
+        let rows = query(self.0, "SELECT pool, campaign, seq, tries FROM undo WHERE rid = ?", &[blob(rid)])?;
+        let row = |row: &Row| {
+            let campaign = u16::try_from(row.number(1)).unwrap_or_default();
+            Ok(UndoRow { pool: row.text(0)?, campaign, seq: row.number(2), tries: row.number(3) })
+        };
+        rows.iter().map(row).collect()
     }
 
-    pub(crate) fn undo_again(&self, rid: &Rid, at: Instant) -> Result<(), Fault> {
-        run(self.0, "UPDATE undo SET tries = tries + 1 WHERE rid = ?", &[blob(rid)])?;
+    /// The participant has heard; the item goes with the last of them.
+    pub(crate) fn undone(&self, rid: &Rid, pool: &str) -> Result<(), Fault> {
+        run(self.0, "DELETE FROM undo WHERE rid = ? AND pool = ?", &[blob(rid), pool.into()])?;
+        let more = run(self.0, "SELECT 1 FROM undo WHERE rid = ? LIMIT 1", &[blob(rid)])?;
+        if more { Ok(()) } else { due::done(self.0, &undo_item(rid)) }
+    }
+
+    pub(crate) fn undo_again(&self, rid: &Rid, pool: &str, at: Instant) -> Result<(), Fault> {
+        let statement = "UPDATE undo SET tries = tries + 1 WHERE rid = ? AND pool = ?";
+        run(self.0, statement, &[blob(rid), pool.into()])?;
         due::plan(self.0, &undo_item(rid), at)
+    }
+
+    /// The rows by which a redemption was paid for.
+    pub(crate) fn paid(&self, redemption: &Redemption) -> Result<Vec<LedgerRow>, Fault> {
+        if redemption.points_spent.is_none_or(|points| points == 0) {
+            return Ok(vec![]);
+        }
+        let mut rows = vec![];
+        for line in &redemption.ledger {
+            let row = first(self.0, "SELECT doc FROM ledger WHERE id = ?", &[(&line.ledger_id).into()])?;
+            rows.push(row.ok_or_else(|| Fault::new("a ledger row is missing"))?.json(0)?);
+        }
+        Ok(rows)
     }
 
     /// Whether the use still belongs to this redemption.

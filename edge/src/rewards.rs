@@ -4,12 +4,13 @@ use crate::calls::{
     Command, GiveCall, MemberOp, MerchantOp, Objects, OperateCall, PageQuery, Place, RewardsQuery, read_json,
 };
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::lookup;
 use crate::redeem::{self, Target};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::token::{Principal, Role, valid_sub};
 use counterfoil_core::wire::{
-    GiveBody, InvalidRequest, ProfileBody, ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource,
+    GiveBody, InvalidRequest,  ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource,
     RewardState, check_reason,
 };
 use serde::Deserialize;
@@ -52,7 +53,7 @@ impl Inbound<'_> {
         }
     }
 
-    fn place_in(&self, target: &Target, id: &str) -> Result<Place, Stop> {
+    pub(crate) fn place_in(&self, target: &Target, id: &str) -> Result<Place, Stop> {
         let place = self.place_of(id)?;
         if place.rid.mref() == target.mref { Ok(place) } else { stop(&ProtocolError::NotFound, self.instance) }
     }
@@ -121,14 +122,7 @@ pub(crate) async fn member(
     inbound.need(&[Role::Admin])?;
     let target = inbound.target_of_path(id)?;
     match part {
-        MemberPart::Whole => {
-            let profile: ProfileBody = inbound.json()?;
-            if let Err(invalid) = profile.check() {
-                return stop_invalid(invalid, inbound.instance);
-            }
-            let actor = inbound.principal.actor();
-            inbound.send(objects, &target, MemberOp::PutProfile { profile, actor }).await
-        }
+        MemberPart::Whole => lookup::put_member(inbound, objects, &target).await,
         MemberPart::Wallet => inbound.send(objects, &target, MemberOp::Wallet).await,
         MemberPart::Ledger => {
             let page = inbound.take_page()?;

@@ -7,17 +7,27 @@ use crate::calls::{MerchantOp, Objects, RootsAnswer, read_json};
 use crate::config::Config;
 use crate::endpoint_admin;
 use crate::history;
-use crate::inbound::{Inbound, Stop, authenticate, query_of, read_body};
+use crate::inbound::{Bounds, Inbound, Stop, authenticate, query_of, read_body};
+use crate::log::Line;
+use crate::lookup;
 use crate::merchant::ENVIRONMENT_OBJECT;
+use crate::metrics;
+use crate::orders::{self, OrderPart};
 use crate::platform::Fault;
+use crate::pools;
 use crate::redeem;
 use crate::rewards::{self, MemberPart, Recovery, RewardCommand};
+use crate::till;
 use counterfoil_core::hex;
+use counterfoil_core::limits::{BODY_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_BYTES_READ};
 use counterfoil_core::reward::life::PlayerMove;
+use counterfoil_core::time::Instant;
+use counterfoil_core::token::Role;
 use counterfoil_core::wire::{CampaignStatus, ProtocolError};
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use std::cell::Cell;
+use std::rc::Rc;
 use worker::{Env, Method, Request, Response};
 
 /// A known path, with what its parameters say.
@@ -40,9 +50,15 @@ enum Route {
     Rewards,
     Reward(String),
     RewardMove(String, PlayerMove),
+    Members,
     Member(String, MemberPart),
     MemberReward(String, String, RewardCommand),
     Fulfilment(String),
+    Pools,
+    Pool(String),
+    PoolCodes(String),
+    PoolQuarantine(String),
+    PoolRelease(String),
     Webhooks,
     Webhook(String),
     WebhookRotate(String),
@@ -52,7 +68,17 @@ enum Route {
     Audit,
     AuditExport,
     Stats,
+    Settings,
+    TillLookup,
+    Order(String, OrderPart),
+    Quotes,
+    Quote(String),
+    QuoteConfirm(String),
+    Reversal(String),
+    Adjustments(String),
+    Catalogue,
     Verify,
+    Metrics,
     Health,
     #[cfg(feature = "dev")]
     DevToken,
@@ -81,6 +107,7 @@ impl Route {
             ["v1", "rewards", id, "claim"] => Self::RewardMove((*id).to_owned(), PlayerMove::Claim),
             ["v1", "rewards", id, "activate"] => Self::RewardMove((*id).to_owned(), PlayerMove::Activate),
             ["v1", "rewards", id, "decline"] => Self::RewardMove((*id).to_owned(), PlayerMove::Decline),
+            ["v1", "members"] => Self::Members,
             ["v1", "members", id] => Self::Member(decoded(id), MemberPart::Whole),
             ["v1", "members", id, "wallet"] => Self::Member(decoded(id), MemberPart::Wallet),
             ["v1", "members", id, "ledger"] => Self::Member(decoded(id), MemberPart::Ledger),
@@ -119,6 +146,11 @@ impl Route {
             ["v1", "campaigns", id, "batches", batch] => Self::Batch(campaign(id)?, (*batch).to_owned()),
             ["v1", "campaigns", id, "batches"] => Self::Batches(campaign(id)?),
             ["v1", "fulfilments", id] => Self::Fulfilment((*id).to_owned()),
+            ["v1", "pools"] => Self::Pools,
+            ["v1", "pools", id] => Self::Pool((*id).to_owned()),
+            ["v1", "pools", id, "codes"] => Self::PoolCodes((*id).to_owned()),
+            ["v1", "pools", id, "quarantine"] => Self::PoolQuarantine((*id).to_owned()),
+            ["v1", "pools", id, "quarantine", "release"] => Self::PoolRelease((*id).to_owned()),
             ["v1", "webhooks"] => Self::Webhooks,
             ["v1", "webhooks", id] => Self::Webhook((*id).to_owned()),
             ["v1", "webhooks", id, "rotate"] => Self::WebhookRotate((*id).to_owned()),
@@ -130,12 +162,33 @@ impl Route {
             ["v1", "audit"] => Self::Audit,
             ["v1", "audit", "export"] => Self::AuditExport,
             ["v1", "stats"] => Self::Stats,
+            ["v1", "settings"] => Self::Settings,
+            ["v1", "orders", order, "holds"] => Self::Order(decoded(order), OrderPart::Holds),
+            ["v1", "orders", order, "holds", id] => Self::Order(decoded(order), OrderPart::Hold((*id).to_owned())),
+            ["v1", "orders", order, "commit"] => Self::Order(decoded(order), OrderPart::Commit),
+            ["v1", "orders", order, "release"] => Self::Order(decoded(order), OrderPart::Release),
+            ["v1", "till", "lookup"] => Self::TillLookup,
+            ["v1", "till", "quotes"] => Self::Quotes,
+            ["v1", "till", "quotes", id] => Self::Quote((*id).to_owned()),
+            ["v1", "till", "quotes", id, "confirm"] => Self::QuoteConfirm((*id).to_owned()),
+            ["v1", "redemptions", id, "reversal"] => Self::Reversal((*id).to_owned()),
+            ["v1", "members", id, "adjustments"] => Self::Adjustments(decoded(id)),
+            ["v1", "catalogue"] => Self::Catalogue,
             ["v1", "verify"] => Self::Verify,
+            ["metrics"] => Self::Metrics,
             ["healthz"] => Self::Health,
             #[cfg(feature = "dev")]
             ["dev", "token"] => Self::DevToken,
             _ => return None,
         })
+    }
+
+    /// Whether this is a request for a redemption.
+    const fn redeems(&self, post: bool) -> bool {
+        post && matches!(
+            self,
+            Self::Redemptions | Self::CodeRedemptions(_) | Self::QuoteConfirm(_) | Self::Order(_, OrderPart::Holds)
+        )
     }
 
     /// The path without its parameters, and its methods.
@@ -165,6 +218,7 @@ impl Route {
             Self::RewardMove(_, PlayerMove::Claim) => ("/v1/rewards/{id}/claim", "POST"),
             Self::RewardMove(_, PlayerMove::Activate) => ("/v1/rewards/{id}/activate", "POST"),
             Self::RewardMove(_, PlayerMove::Decline) => ("/v1/rewards/{id}/decline", "POST"),
+            Self::Members => ("/v1/members", "GET"),
             Self::Member(_, MemberPart::Whole) => ("/v1/members/{id}", "PUT"),
             Self::Member(_, MemberPart::Wallet) => ("/v1/members/{id}/wallet", "GET"),
             Self::Member(_, MemberPart::Ledger) => ("/v1/members/{id}/ledger", "GET"),
@@ -178,6 +232,11 @@ impl Route {
                 ("/v1/members/{id}/rewards/{rid}/fulfilment", "PATCH")
             }
             Self::Fulfilment(_) => ("/v1/fulfilments/{id}", "POST"),
+            Self::Pools => ("/v1/pools", "GET, POST"),
+            Self::Pool(_) => ("/v1/pools/{pool_id}", "GET, PATCH"),
+            Self::PoolCodes(_) => ("/v1/pools/{pool_id}/codes", "POST"),
+            Self::PoolQuarantine(_) => ("/v1/pools/{pool_id}/quarantine", "GET"),
+            Self::PoolRelease(_) => ("/v1/pools/{pool_id}/quarantine/release", "POST"),
             Self::Webhooks => ("/v1/webhooks", "GET, POST"),
             Self::Webhook(_) => ("/v1/webhooks/{endpoint_id}", "GET, DELETE"),
             Self::WebhookRotate(_) => ("/v1/webhooks/{endpoint_id}/rotate", "POST"),
@@ -187,7 +246,20 @@ impl Route {
             Self::Audit => ("/v1/audit", "GET"),
             Self::AuditExport => ("/v1/audit/export", "GET"),
             Self::Stats => ("/v1/stats", "GET"),
+            Self::Settings => ("/v1/settings", "GET, PATCH"),
+            Self::Order(_, OrderPart::Holds) => ("/v1/orders/{order}/holds", "GET, POST"),
+            Self::Order(_, OrderPart::Hold(_)) => ("/v1/orders/{order}/holds/{id}", "GET, DELETE"),
+            Self::Order(_, OrderPart::Commit) => ("/v1/orders/{order}/commit", "POST"),
+            Self::Order(_, OrderPart::Release) => ("/v1/orders/{order}/release", "POST"),
+            Self::TillLookup => ("/v1/till/lookup", "POST"),
+            Self::Quotes => ("/v1/till/quotes", "POST"),
+            Self::Quote(_) => ("/v1/till/quotes/{id}", "GET, DELETE"),
+            Self::QuoteConfirm(_) => ("/v1/till/quotes/{id}/confirm", "POST"),
+            Self::Reversal(_) => ("/v1/redemptions/{id}/reversal", "POST"),
+            Self::Adjustments(_) => ("/v1/members/{id}/adjustments", "POST"),
+            Self::Catalogue => ("/v1/catalogue", "GET"),
             Self::Verify => ("/v1/verify", "POST"),
+            Self::Metrics => ("/metrics", "GET"),
             Self::Health => ("/healthz", "GET"),
             #[cfg(feature = "dev")]
             Self::DevToken => ("/dev/token", "POST"),
@@ -196,10 +268,23 @@ impl Route {
 }
 
 /// Answers a request.
-pub(crate) async fn route(mut request: Request, env: &Env, config: &Config) -> Result<Response, Fault> {
-    let path = request.path();
-    let body = read_body(&mut request).await?;
-    let Some(route) = Route::of(&path) else {
+pub(crate) async fn route(
+    mut request: Request,
+    arrived: Instant,
+    env: &Env,
+    config: &Config,
+) -> Result<Response, Fault> {
+    let route = Route::of(&request.path());
+    // Only whoever may upload is read at such length.
+    let uploads = matches!(route, Some(Route::PoolCodes(_)))
+        && authenticate(&request, config, "/v1/pools/{pool_id}/codes").is_ok_and(|caller| caller.role == Role::Admin);
+    let bounds = if uploads {
+        Bounds { kept: UPLOAD_BYTES_MAX, read: UPLOAD_BYTES_READ }
+    } else {
+        Bounds { kept: BODY_BYTES_MAX, read: BODY_BYTES_MAX }
+    };
+    let body = read_body(&mut request, bounds).await?;
+    let Some(route) = route else {
         return Answer::error(&ProtocolError::NotFound, "/")?.into_response();
     };
     let (instance, methods) = route.describe();
@@ -210,7 +295,7 @@ pub(crate) async fn route(mut request: Request, env: &Env, config: &Config) -> R
         return answer.header("Allow", format!("{methods}, OPTIONS")).into_response();
     }
     check_roots(env, config).await?;
-    match dispatch(route, request, body, env, config, instance).await {
+    match dispatch(route, (request, arrived), body, env, config, instance).await {
         Ok(response) => Ok(response),
         Err(Stop::Answer(answer)) => answer.into_response(),
         Err(Stop::Fault(fault)) => Answer::fault(&fault, instance).into_response(),
@@ -219,7 +304,7 @@ pub(crate) async fn route(mut request: Request, env: &Env, config: &Config) -> R
 
 async fn dispatch(
     route: Route,
-    request: Request,
+    (request, arrived): (Request, Instant),
     body: Option<Vec<u8>>,
     env: &Env,
     config: &Config,
@@ -234,13 +319,19 @@ async fn dispatch(
         return crate::dev_token::sign(request, body, config, instance);
     }
     let objects = &Objects(env);
+    if let Route::Metrics = route {
+        return metrics::page(&request, objects, config, instance).await;
+    }
     if let Route::Fulfilment(id) = &route {
         return Box::pin(callback::take(&request, body, objects, config, instance, id)).await;
     }
     let principal = authenticate(&request, config, instance)?;
     let query = query_of(&request);
-    let inbound = Inbound { request, config, principal, instance, query, body };
+    let line = Rc::new(Line::new(arrived));
+    let inbound = Inbound { request, config, principal, instance, query, body, line: Rc::clone(&line) };
     let post = method == Method::Post;
+    // Calls that redeem leave a line in the log.
+    let logged = route.redeems(post).then(|| inbound.principal.merchant.clone());
     // Boxed: the future of every handler is compiled on its own, instead of all within one.
     let handling: LocalBoxFuture<'_, Result<Response, Stop>> = match route {
         Route::Redemptions if post => Box::pin(redeem::redeem(inbound, objects, None)),
@@ -274,6 +365,7 @@ async fn dispatch(
         Route::RewardMove(id, wanted) => {
             Box::pin(async move { rewards::player_move(inbound, objects, &id, wanted).await })
         }
+        Route::Members => Box::pin(lookup::members(inbound, objects)),
         Route::Member(id, MemberPart::Rewards) if post => {
             Box::pin(async move { rewards::give(inbound, objects, &id).await })
         }
@@ -281,6 +373,13 @@ async fn dispatch(
         Route::MemberReward(id, rid, wanted) => {
             Box::pin(async move { rewards::command(inbound, objects, (&id, &rid), wanted).await })
         }
+        Route::Pools if post => Box::pin(pools::create(inbound, objects)),
+        Route::Pools => Box::pin(pools::list(inbound, objects)),
+        Route::Pool(id) if method == Method::Patch => Box::pin(pools::patch(inbound, objects, id)),
+        Route::Pool(id) => Box::pin(pools::read(inbound, objects, id)),
+        Route::PoolCodes(id) => Box::pin(pools::upload(inbound, objects, id)),
+        Route::PoolQuarantine(id) => Box::pin(pools::quarantine(inbound, objects, id)),
+        Route::PoolRelease(id) => Box::pin(pools::release(inbound, objects, id)),
         Route::Webhooks if post => Box::pin(endpoint_admin::create(inbound, objects)),
         Route::Webhooks => Box::pin(endpoint_admin::list(inbound, objects)),
         Route::Webhook(id) if method == Method::Delete => Box::pin(endpoint_admin::delete(inbound, objects, id)),
@@ -290,16 +389,32 @@ async fn dispatch(
         Route::WebhookDeliveries(id) => Box::pin(endpoint_admin::deliveries(inbound, objects, id)),
         Route::WebhookResend(id, delivery) => Box::pin(endpoint_admin::resend(inbound, objects, id, delivery)),
         // Answered above, without a token.
-        Route::Fulfilment(_) => return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
+        Route::Fulfilment(_) | Route::Metrics => {
+            return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?);
+        }
         Route::Audit => Box::pin(history::audit(inbound, objects)),
         Route::AuditExport => Box::pin(history::export(inbound, objects)),
         Route::Stats => Box::pin(history::stats(inbound, objects)),
+        Route::Settings if method == Method::Patch => Box::pin(administer::patch_settings(inbound, objects)),
+        Route::Settings => Box::pin(administer::settings(inbound, objects)),
+        Route::Order(order, part) => Box::pin(orders::handle(inbound, objects, order, part)),
+        Route::TillLookup => Box::pin(lookup::till(inbound, objects)),
+        Route::Quotes => Box::pin(till::quote(inbound, objects)),
+        Route::Quote(id) => Box::pin(async move { till::one_quote(inbound, objects, &id).await }),
+        Route::QuoteConfirm(id) => Box::pin(async move { till::confirm(inbound, objects, &id).await }),
+        Route::Reversal(id) => Box::pin(async move { till::reverse(inbound, objects, &id).await }),
+        Route::Adjustments(id) => Box::pin(async move { till::adjust(inbound, objects, &id).await }),
+        Route::Catalogue => Box::pin(till::catalogue(inbound, objects)),
         Route::Verify => Box::pin(history::verify(inbound, objects)),
         Route::Health => return Ok(health(config)?.into_response()?),
         #[cfg(feature = "dev")]
         Route::DevToken => return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
     };
-    handling.await
+    let answered = handling.await;
+    if let Some(merchant) = logged {
+        line.write(&merchant, instance, &answered);
+    }
+    answered
 }
 
 fn health(config: &Config) -> Result<Answer, Fault> {

@@ -14,7 +14,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_store::ShardStore;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::limits::{BACKOFF_MAX_MS, INQUIRE_AFTER_MS};
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
 use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
 use counterfoil_core::refusal::Refusal;
@@ -34,6 +34,8 @@ use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object
 const PULL_AGAIN_MS: i64 = 1_000;
 /// Longest wait for a Member's word; it is asked again later.
 const MEMBER_WAIT: Duration = Duration::from_secs(8);
+/// How long after a hold's end its Member is asked, which has an alarm of its own for it.
+const HOLD_GRACE_MS: i64 = 5_000;
 /// The one item of this object's due-table.
 const PENDING_ITEM: &str = "pending";
 
@@ -90,7 +92,9 @@ impl CodeShard {
         due::heal(&inner.storage)?;
         match call.op {
             ShardOp::Prepare { intent } => {
-                inner.know(&intent.facts).await?;
+                if let Some(code) = intent.code() {
+                    inner.know(&code.facts).await?;
+                }
                 let reply = inner.enqueue(intent).await?;
                 Answer::json(200, &reply)
             }
@@ -100,13 +104,18 @@ impl CodeShard {
             }
             ShardOp::Preview { facts, mref } => {
                 inner.know(&facts).await?;
+                // What a checkout has used in the meantime is not held any more.
+                inner.close_settled();
                 Answer::json(200, &PreviewAnswer { preview: inner.preview(&facts, &mref)? })
             }
             ShardOp::Settle { rid, fp, fate } => {
                 match fate {
                     // The pending row goes with the next group: one commit less for each redemption.
                     Fate::Committed => inner.settled.borrow_mut().push((rid, fp)),
-                    Fate::Aborted => inner.storage.transaction(|| inner.close(&rid, &fp, fate))?,
+                    Fate::Aborted | Fate::Held { .. } => {
+                        inner.storage.transaction(|| inner.close(&rid, &fp, fate))?;
+                        inner.plan_inquiry()?;
+                    }
                     Fate::Running => {}
                 }
                 Answer::json(200, &serde_json::json!({}))
@@ -228,8 +237,7 @@ impl Inner {
         if settled.is_empty() {
             return;
         }
-        let closing =
-            self.storage.transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
+        let closing = self.storage.transaction(|| self.store().commit_all(&settled));
         if let Err(fault) = closing {
             fault.log("shard_failed");
         }
@@ -237,20 +245,23 @@ impl Inner {
 
     fn prepare(&self, intent: &Intent) -> Result<PrepareAnswer, Fault> {
         let store = self.store();
-        if store.is_buried(&intent.rid)? {
+        let facts = &intent.code().ok_or_else(|| Fault::new("an intent about no code"))?.facts;
+        let rules = self.rules();
+        let command = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice());
+        let look = store.look(command, facts, &intent.rid.mref(), rules.as_deref())?;
+        if look.buried {
             // Decided and given back: this message is an old one.
             return Ok(PrepareAnswer::Late);
         }
-        let rules = self.rules();
         let config = Config::of(&self.env)?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
         let view = ShardView {
             rules: rules.as_deref(),
-            pending: store.pending(&intent.rid, &intent.fp)?,
-            other_pending: store.other_pending(&intent.rid, &intent.fp)?,
-            used_by_rid: store.uses(intent.facts.seq, &intent.rid)?,
-            usage: store.usage(&intent.facts, &intent.rid.mref(), rules.as_deref())?,
+            pending: look.pending,
+            other_pending: look.other_pending,
+            used_by_rid: look.used_by_rid,
+            usage: look.usage,
         };
         match prepare(&view, intent, now(), |rid| names.redemption(rid)) {
             PrepareStep::Answer(answer) => Ok(answer),
@@ -275,10 +286,15 @@ impl Inner {
     /// Ends a pending row by the Member's word.
     fn close(&self, rid: &Rid, fp: &Fingerprint, fate: Fate) -> Result<(), Fault> {
         let store = self.store();
-        let pending = store.pending(rid, fp)?.is_some();
+        let pending = store.is_pending(rid, fp)?;
         match settle(pending, fate) {
             PendingStep::Commit => store.commit(rid, fp),
             PendingStep::GiveBack => store.give_back(rid, fp),
+            PendingStep::Hold { until } => {
+                let now = now();
+                // The Member ends it by its own alarm; this one is for what gets lost.
+                store.hold(rid, fp, until, until.max(now).plus_ms(HOLD_GRACE_MS))
+            }
             PendingStep::Keep => Ok(()),
         }
     }
@@ -319,8 +335,8 @@ impl Inner {
         let config = Config::of(&self.env)?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
-        let usage = self.store().usage(facts, mref, Some(&rules))?;
-        let verdicts = evaluate(&rules, facts, &usage, |rid| names.redemption(rid));
+        let usage = self.store().look((&[], &[]), facts, mref, Some(&rules))?.usage;
+        let verdicts = evaluate(&rules, facts, None, &usage, |rid| names.redemption(rid));
         let refusal: Option<Refusal> = verdicts.iter().find_map(|(_, refusal)| refusal.clone());
         let listed = verdicts.into_iter().map(|(rule, refusal)| PreviewRule {
             rule: rule.to_owned(),
@@ -350,7 +366,7 @@ impl Inner {
                 let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
                 let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
-                let call = MemberCall { instance: String::new(), member_id: None, refresh: None, op };
+                let call = MemberCall { instance: String::new(), member_id: None, refresh: None, arrived: None, op };
                 let objects = Objects(&self.env);
                 let asking = pin!(objects.inquire(&member, &call));
                 // One Member that hangs must not keep the others from being asked.
@@ -365,7 +381,10 @@ impl Inner {
                 let again = now().plus_ms(backoff_ms(overdue.tries, random_u32()));
                 let closed = self.storage.transaction(|| {
                     self.close(&rid, &fp, fate)?;
-                    self.store().ask_again(&rid, &fp, again)
+                    match fate {
+                        Fate::Held { .. } => Ok(()),
+                        Fate::Committed | Fate::Aborted | Fate::Running => self.store().ask_again(&rid, &fp, again),
+                    }
                 });
                 if let Err(fault) = closed {
                     // A row that cannot be closed waits; the others are asked about all the same.
@@ -373,11 +392,15 @@ impl Inner {
                     self.store().ask_again(&rid, &fp, again)?;
                 }
             }
-            match self.store().next_inquiry()? {
-                Some(at) => due::plan(&self.storage, PENDING_ITEM, at.min(now().plus_ms(BACKOFF_MAX_MS)))?,
-                None => due::done(&self.storage, PENDING_ITEM)?,
-            }
+            self.plan_inquiry()?;
         }
         due::rearm(&self.storage)
+    }
+
+    fn plan_inquiry(&self) -> Result<(), Fault> {
+        match self.store().next_inquiry(now())? {
+            Some(at) => due::plan(&self.storage, PENDING_ITEM, at),
+            None => due::done(&self.storage, PENDING_ITEM),
+        }
     }
 }

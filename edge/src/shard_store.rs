@@ -15,6 +15,18 @@ const INQUIRIES_MAX: u32 = 6;
 
 pub(crate) struct ShardStore<'a>(pub(crate) &'a SyncStorage);
 
+/// See [`ShardStore::look`].
+pub(crate) struct Look {
+    /// Its use was given back before.
+    pub(crate) buried: bool,
+    /// The promise already given to this very command.
+    pub(crate) pending: Option<Prepared>,
+    /// Pending under another command.
+    pub(crate) other_pending: bool,
+    pub(crate) used_by_rid: bool,
+    pub(crate) usage: Usage,
+}
+
 /// A pending intent whose fate must be asked.
 pub(crate) struct Overdue {
     pub(crate) intent: Intent,
@@ -46,6 +58,10 @@ impl ShardStore<'_> {
             "CREATE TABLE IF NOT EXISTS pending (
                 rid BLOB NOT NULL, fp BLOB NOT NULL, seq INTEGER NOT NULL, intent TEXT NOT NULL, prepared TEXT NOT NULL,
                 ask_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rid, fp)
+            ) STRICT, WITHOUT ROWID",
+            // Uses that a checkout may still give back. Each is pending too, until the Member's word ends it.
+            "CREATE TABLE IF NOT EXISTS held (
+                seq INTEGER NOT NULL, rid BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (seq, rid)
             ) STRICT, WITHOUT ROWID",
         ] {
             run(self.0, statement, &[])?;
@@ -82,17 +98,24 @@ impl ShardStore<'_> {
         Ok(first(self.0, "SELECT used FROM total", &[])?.map_or(0, |row| row.count(0)))
     }
 
-    /// The promise already given to this very command.
-    pub(crate) fn pending(&self, rid: &Rid, fp: &Fingerprint) -> Result<Option<Prepared>, Fault> {
-        let statement = "SELECT prepared FROM pending WHERE rid = ? AND fp = ?";
-        let row = first(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()])?;
-        row.map(|row| row.json(0)).transpose()
+    /// Whether this very command is pending.
+    pub(crate) fn is_pending(&self, rid: &Rid, fp: &Fingerprint) -> Result<bool, Fault> {
+        let statement = "SELECT 1 FROM pending WHERE rid = ? AND fp = ?";
+        run(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()])
     }
 
-    /// Whether this redemption is pending under another command.
-    pub(crate) fn other_pending(&self, rid: &Rid, fp: &Fingerprint) -> Result<bool, Fault> {
-        let statement = "SELECT 1 FROM pending WHERE rid = ? AND fp <> ? LIMIT 1";
-        run(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()])
+    /// Drops the pending rows of what was decided for; the uses stay, and are held no more. All at once: a group of
+    /// redemptions is settled by two statements.
+    pub(crate) fn commit_all(&self, settled: &[(Rid, Fingerprint)]) -> Result<(), Fault> {
+        let pairs: Vec<[String; 2]> = settled.iter().map(|(rid, fp)| [rid.to_hex(), fp.to_hex()]).collect();
+        let pairs = serde_json::to_string(&pairs)?;
+        let held = "DELETE FROM held WHERE (seq, rid) IN (
+            SELECT p.seq, p.rid FROM json_each(?) j, pending p
+            WHERE p.rid = unhex(j.value ->> 0) AND p.fp = unhex(j.value ->> 1))";
+        run(self.0, held, &[(&pairs).into()])?;
+        let pending = "DELETE FROM pending WHERE (rid, fp) IN (
+            SELECT unhex(value ->> 0), unhex(value ->> 1) FROM json_each(?))";
+        run(self.0, pending, &[(&pairs).into()]).map(drop)
     }
 
     pub(crate) fn uses(&self, seq: u32, rid: &Rid) -> Result<bool, Fault> {
@@ -100,33 +123,63 @@ impl ShardStore<'_> {
         run(self.0, statement, &[seq.into(), rid.as_bytes().as_slice().into()])
     }
 
-    /// Uses that decide; those of a code only as far as its own limit.
-    pub(crate) fn usage(&self, facts: &Facts, mref: &Mref, rules: Option<&Rules>) -> Result<Usage, Fault> {
-        let seq = facts.seq;
-        let of_code = match rules.and_then(|rules| rules.uses_per_code) {
-            Some(uses) => {
-                let statement = "SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ? LIMIT ?)";
-                first(self.0, statement, &[seq.into(), uses.into()])?.map_or(0, |row| row.count(0))
-            }
-            None => 0,
-        };
+    /// What decides about an intent, at once: each call to the platform costs more than what it looks up. Uses of a code
+    /// count only as far as its own limit.
+    pub(crate) fn look(
+        &self,
+        (rid, fp): (&[u8], &[u8]),
+        facts: &Facts,
+        mref: &Mref,
+        rules: Option<&Rules>,
+    ) -> Result<Look, Fault> {
         let (lower, upper) = member_range(mref);
-        let statement = "SELECT count(*), min(rid) FROM uses WHERE seq = ? AND rid >= ? AND rid < ?";
-        let bounds = [seq.into(), lower.as_slice().into(), upper.as_slice().into()];
-        let mine = first(self.0, statement, &bounds)?;
-        Ok(Usage {
-            of_code,
-            mine: mine.as_ref().and_then(|row| Rid::from_bytes(&row.blob(1))),
-            mine_count: mine.as_ref().map_or(0, |row| row.count(0)),
-            of_campaign: self.total()?,
+        let limit = rules.and_then(|rules| rules.uses_per_code).unwrap_or(0);
+        let statement = "SELECT
+            EXISTS (SELECT 1 FROM undone WHERE rid = ?1),
+            (SELECT prepared FROM pending WHERE rid = ?1 AND fp = ?2),
+            EXISTS (SELECT 1 FROM pending WHERE rid = ?1 AND fp <> ?2),
+            EXISTS (SELECT 1 FROM uses WHERE seq = ?3 AND rid = ?1),
+            h.held, h.held_until, h.mine_held_until,
+            (SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ?3
+                LIMIT CASE WHEN ?6 > 0 THEN ?6 + (SELECT count(*) FROM held WHERE seq = ?3) ELSE 0 END)),
+            m.mine_count, m.mine, (SELECT used FROM total)
+            FROM
+            (SELECT count(*) AS held, min(until) AS held_until,
+                min(CASE WHEN rid >= ?4 AND rid < ?5 THEN until END) AS mine_held_until FROM held WHERE seq = ?3) h,
+            (SELECT count(*) AS mine_count,
+                min(CASE WHEN NOT EXISTS (SELECT 1 FROM held WHERE held.seq = u.seq AND held.rid = u.rid) THEN rid END) AS mine
+                FROM uses u WHERE seq = ?3 AND rid >= ?4 AND rid < ?5) m";
+        let values =
+            [rid.into(), fp.into(), facts.seq.into(), lower.as_slice().into(), upper.as_slice().into(), limit.into()];
+        let row = first(self.0, statement, &values)?.ok_or_else(|| Fault::new("an aggregate without a row"))?;
+        let instant = |column| (!row.is_null(column)).then(|| Instant(row.integer(column)));
+        Ok(Look {
+            buried: row.integer(0) == 1,
+            pending: if row.is_null(1) { None } else { Some(row.json(1)?) },
+            other_pending: row.integer(2) == 1,
+            used_by_rid: row.integer(3) == 1,
+            usage: Usage {
+                held: row.count(4),
+                held_until: instant(5),
+                mine_held_until: instant(6),
+                of_code: row.count(7),
+                mine_count: row.count(8),
+                mine: Rid::from_bytes(&row.blob(9)),
+                of_campaign: row.count(10),
+            },
         })
     }
 
-    /// Takes a use: use row, pending row, counter.
+    /// Takes a use: use row, pending row, counter; held where it is for a checkout.
     pub(crate) fn consume(&self, intent: &Intent, prepared: &Prepared, ask_at: Instant) -> Result<(), Fault> {
-        let (rid, fp, seq) = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice(), intent.facts.seq);
+        let seq = intent.code().ok_or_else(|| Fault::new("a use of no code"))?.facts.seq;
+        let (rid, fp) = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice());
         run(self.0, "INSERT INTO uses VALUES (?, ?)", &[seq.into(), rid.into()])?;
         run(self.0, "UPDATE total SET used = used + 1", &[])?;
+        if let Some(checkout) = intent.checkout() {
+            let values = [seq.into(), rid.into(), checkout.until.0.into()];
+            run(self.0, "INSERT INTO held VALUES (?, ?, ?)", &values)?;
+        }
         let (intent, prepared) = (serde_json::to_string(intent)?, serde_json::to_string(prepared)?);
         run(
             self.0,
@@ -136,10 +189,25 @@ impl ShardStore<'_> {
         .map(drop)
     }
 
-    /// Drops a pending row; its use stays.
+    /// Drops a pending row; its use stays, and is held no more.
     pub(crate) fn commit(&self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
-        let statement = "DELETE FROM pending WHERE rid = ? AND fp = ?";
-        run(self.0, statement, &[rid.as_bytes().as_slice().into(), fp.as_bytes().as_slice().into()]).map(drop)
+        let (rid, fp) = (rid.as_bytes().as_slice(), fp.as_bytes().as_slice());
+        let statement = "DELETE FROM pending WHERE rid = ? AND fp = ? RETURNING seq";
+        if let Some(row) = first(self.0, statement, &[rid.into(), fp.into()])? {
+            run(self.0, "DELETE FROM held WHERE seq = ? AND rid = ?", &[row.number(0).into(), rid.into()])?;
+        }
+        Ok(())
+    }
+
+    /// A pending use is kept for a checkout until then; the Member is asked when that is over.
+    pub(crate) fn hold(&self, rid: &Rid, fp: &Fingerprint, until: Instant, ask_at: Instant) -> Result<(), Fault> {
+        let (rid, fp) = (rid.as_bytes().as_slice(), fp.as_bytes().as_slice());
+        let statement = "UPDATE pending SET ask_at = ?, tries = 0 WHERE rid = ? AND fp = ? RETURNING seq";
+        if let Some(row) = first(self.0, statement, &[ask_at.0.into(), rid.into(), fp.into()])? {
+            let statement = "INSERT INTO held VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until";
+            run(self.0, statement, &[row.number(0).into(), rid.into(), until.0.into()])?;
+        }
+        Ok(())
     }
 
     /// Drops a pending row and its use.
@@ -160,7 +228,7 @@ impl ShardStore<'_> {
         if run(self.0, "DELETE FROM uses WHERE seq = ? AND rid = ? RETURNING seq", &[seq.into(), rid.into()])? {
             run(self.0, "UPDATE total SET used = used - 1", &[])?;
         }
-        Ok(())
+        run(self.0, "DELETE FROM held WHERE seq = ? AND rid = ?", &[seq.into(), rid.into()]).map(drop)
     }
 
     /// Remembers for a while that a redemption's use was given back.
@@ -169,11 +237,6 @@ impl ShardStore<'_> {
         run(self.0, old, &[now.plus_ms(-DAY_MS).0.into()])?;
         let statement = "INSERT INTO undone VALUES (?, ?) ON CONFLICT DO NOTHING";
         run(self.0, statement, &[rid.as_bytes().as_slice().into(), now.0.into()]).map(drop)
-    }
-
-    /// Whether a redemption's use was given back.
-    pub(crate) fn is_buried(&self, rid: &Rid) -> Result<bool, Fault> {
-        run(self.0, "SELECT 1 FROM undone WHERE rid = ?", &[rid.as_bytes().as_slice().into()])
     }
 
     /// Uses that are pending for a redemption, under whatever command.
@@ -189,9 +252,10 @@ impl ShardStore<'_> {
 
     /// Intents that have waited too long, the longest first.
     pub(crate) fn overdue(&self, now: Instant) -> Result<Vec<Overdue>, Fault> {
-        let statement = "SELECT intent, prepared, tries, rid, fp FROM pending
-            WHERE ask_at <= ?1 OR ask_at > ?2 ORDER BY ask_at LIMIT ?3";
-        // No pause is longer than the longest: what seems to be was planned by a clock that was ahead.
+        let statement = "SELECT intent, prepared, tries, rid, fp FROM pending p
+            WHERE ask_at <= ?1 OR (ask_at > ?2 AND NOT EXISTS (SELECT 1 FROM held h WHERE h.seq = p.seq AND h.rid = p.rid))
+            ORDER BY ask_at LIMIT ?3";
+        // No pause is longer than the longest, but for a checkout: what seems to be was planned by a clock that was ahead.
         let longest = now.plus_ms(BACKOFF_MAX_MS);
         let mut overdue = vec![];
         for row in query(self.0, statement, &[now.0.into(), longest.0.into(), INQUIRIES_MAX.into()])? {
@@ -222,14 +286,19 @@ impl ShardStore<'_> {
         run(self.0, statement, &values).map(drop)
     }
 
-    pub(crate) fn next_inquiry(&self) -> Result<Option<Instant>, Fault> {
-        let row = first(self.0, "SELECT min(ask_at) FROM pending", &[])?;
+    /// When a Member is asked next: after the longest pause at the latest, but for what a checkout keeps.
+    pub(crate) fn next_inquiry(&self, now: Instant) -> Result<Option<Instant>, Fault> {
+        let statement = "SELECT min(CASE
+                WHEN EXISTS (SELECT 1 FROM held h WHERE h.seq = p.seq AND h.rid = p.rid) THEN ask_at
+                ELSE min(ask_at, ?) END)
+            FROM pending p";
+        let row = first(self.0, statement, &[now.plus_ms(BACKOFF_MAX_MS).0.into()])?;
         Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
     }
 
     /// What is stored here, for `POST /v1/verify`.
     pub(crate) fn facts(&self, uses_per_code: Option<u64>) -> Result<ShardFacts, Fault> {
-        let count = |statement: &str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
+        let count = |statement: &'static str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
         let statement = "SELECT seq, count(*) FROM uses GROUP BY seq HAVING count(*) > ? LIMIT 100";
         let overused = match uses_per_code {
             Some(limit) => query(self.0, statement, &[limit.into()])?,
@@ -237,6 +306,8 @@ impl ShardStore<'_> {
         };
         let orphans = "SELECT count(*) FROM pending
             WHERE NOT EXISTS (SELECT 1 FROM uses WHERE uses.seq = pending.seq AND uses.rid = pending.rid)";
+        let forgotten = "SELECT count(*) FROM held
+            WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.seq = held.seq AND pending.rid = held.rid)";
         Ok(ShardFacts {
             counted: self.total()?,
             uses: count("SELECT count(*) FROM uses")?,
@@ -245,6 +316,7 @@ impl ShardStore<'_> {
             overused: overused.iter().map(|row| (row.number(0), row.count(1))).collect(),
             pending: count("SELECT count(*) FROM pending")?,
             pending_without_use: count(orphans)?,
+            held_without_pending: count(forgotten)?,
             alarm: due::next(self.0)?.is_some(),
         })
     }

@@ -1,7 +1,10 @@
 //! SQL of one object: constant statements, few conversions, cursors consumed at once.
 
 use crate::platform::{Fault, SyncStorage};
-use js_sys::{Array, Uint8Array};
+use counterfoil_core::ids::Fingerprint;
+use js_sys::{Array, JsString, Uint8Array};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A bound value. Numbers bind as REAL and are stored as INTEGER by STRICT tables; wider ones go as text.
@@ -109,19 +112,79 @@ impl Row {
     }
 }
 
-/// Runs a statement and collects its rows.
-pub(crate) fn query(storage: &SyncStorage, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
+/// A statement as the platform takes it, made once: decoding its text anew at each call costs as much as running it.
+struct Prepared {
+    text: JsString,
+    /// Whether it answers rows, so that there is something to collect.
+    answers: bool,
+}
+
+thread_local! {
+    /// By place and length of the text, which is part of the program and never moves.
+    static PREPARED: RefCell<HashMap<(usize, usize), Prepared>> = RefCell::default();
+}
+
+/// Runs a statement; `None` where it answers no rows.
+fn execute(
+    storage: &SyncStorage,
+    statement: &'static str,
+    values: &[Value<'_>],
+) -> Result<Option<Array>, Fault> {
     let bindings: Array = values.iter().map(Value::to_js).collect();
-    let rows = storage.sql().exec(statement, &bindings)?.raw()?.to_array()?;
-    Ok(rows.iter().map(|row| Row(row.unchecked_into())).collect())
+    let sql = storage.sql();
+    let (cursor, answers) = PREPARED.with_borrow_mut(|prepared| {
+        let known = prepared.entry((statement.as_ptr().addr(), statement.len())).or_insert_with(|| Prepared {
+            text: JsString::from(statement),
+            answers: ["SELECT", "WITH"].iter().any(|word| statement.trim_start().starts_with(word))
+                || statement.contains("RETURNING"),
+        });
+        sql.exec(&known.text, &bindings).map(|cursor| (cursor, known.answers))
+    })?;
+    // What answers no rows has run to its end.
+    if answers { Ok(Some(cursor.raw()?.to_array()?)) } else { Ok(None) }
+}
+
+/// Runs a statement and collects its rows.
+pub(crate) fn query(
+    storage: &SyncStorage,
+    statement: &'static str,
+    values: &[Value<'_>],
+) -> Result<Vec<Row>, Fault> {
+    let rows = execute(storage, statement, values)?;
+    Ok(rows.iter().flat_map(Array::iter).map(|row| Row(row.unchecked_into())).collect())
 }
 
 /// Runs a statement for its effect; answers whether it returned a row (with RETURNING: whether it applied).
-pub(crate) fn run(storage: &SyncStorage, statement: &str, values: &[Value<'_>]) -> Result<bool, Fault> {
-    query(storage, statement, values).map(|rows| !rows.is_empty())
+pub(crate) fn run(storage: &SyncStorage, statement: &'static str, values: &[Value<'_>]) -> Result<bool, Fault> {
+    Ok(execute(storage, statement, values)?.is_some_and(|rows| rows.length() > 0))
+}
+
+/// Makes an object's tables. Which statements were run last is remembered by their hash, so that an instance that wakes
+/// runs two statements instead of all; each of them must be one that may be run again.
+pub(crate) fn create(storage: &SyncStorage, statements: &[&str]) -> Result<(), Fault> {
+    let meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID";
+    run(storage, meta, &[])?;
+    let parts: Vec<&[u8]> = statements.iter().map(|statement| statement.as_bytes()).collect();
+    let hash = Fingerprint::of(&parts).to_hex();
+    let made = first(storage, "SELECT value FROM meta WHERE key = 'schema'", &[])?;
+    if made.map(|row| row.text(0)).transpose()?.as_ref() == Some(&hash) {
+        return Ok(());
+    }
+    storage.transaction(|| {
+        for statement in statements {
+            storage.sql().exec(&JsString::from(*statement), &Array::new())?;
+        }
+        let remember = "INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        run(storage, remember, &[(&hash).into()]).map(drop)
+    })
 }
 
 /// The first row, if any.
-pub(crate) fn first(storage: &SyncStorage, statement: &str, values: &[Value<'_>]) -> Result<Option<Row>, Fault> {
-    query(storage, statement, values).map(|rows| rows.into_iter().next())
+pub(crate) fn first(
+    storage: &SyncStorage,
+    statement: &'static str,
+    values: &[Value<'_>],
+) -> Result<Option<Row>, Fault> {
+    let rows = execute(storage, statement, values)?;
+    Ok(rows.filter(|rows| rows.length() > 0).map(|rows| Row(rows.get(0).unchecked_into())))
 }

@@ -16,8 +16,8 @@ const dist = join(sdk, "dist");
 const generated = join(sdk, "generated");
 const write = process.argv.includes("--write");
 
-/** Gzip sizes that must not be exceeded: what a page loads before anyone can type a code. */
-const limits = { browser: 25_000, react: 4_000 };
+/** Gzip sizes that must not be exceeded: what a page loads before anyone can type a code, and each entry beside it. */
+const limits = { browser: 25_000, react: 4_000, points: 400, "points-react": 1_000, checkout: 2_000, till: 4_000, "till-react": 3_000 };
 
 // A profile of its own: the workspace's release profile makes core fast, here it must be small.
 const profile = [
@@ -86,7 +86,26 @@ function bindgen(wasm) {
   const flags = ["--target", "web", "--omit-default-module-path", "--encode-into", "always"];
   run(wasmBindgen(), [...flags, "--out-dir", out, wasm]);
   renumber(join(out, "counterfoil_sdk.js"), join(out, "counterfoil_sdk_bg.wasm"));
+  prune(join(out, "counterfoil_sdk.js"));
   return out;
+}
+
+/** Takes out of the glue what is there for callers of other kinds than ours. */
+function prune(file) {
+  const unused = [
+    // Strings are always passed with a way to grow their memory.
+    [/    if \(realloc === undefined\) \{\n(?: {8}.*\n)+    \}\n/, ""],
+    // Module and instance are kept for nobody.
+    [/    wasm(?:Instance = instance|Module = module);\n/g, ""],
+    ["let wasmModule, wasmInstance, wasm;", "let wasm;"],
+    // initSync always gets `{ module }`, with the module compiled or not.
+    [/    if \(module !== undefined\) \{\n(?: {8}.*\n)+    \}\n/, "    ({ module } = module);\n"],
+  ];
+  const pruned = unused.reduce((text, [what, by]) => {
+    const next = text.replace(what, by);
+    return next === text ? fail(`The glue of wasm-bindgen has changed: ${what} is not in it any more.`) : next;
+  }, readFileSync(file, "utf8"));
+  writeFileSync(file, pruned);
 }
 
 /**
@@ -125,15 +144,25 @@ async function bundle(outdir) {
     drop: ["console"],
   });
   await esbuild.build({ ...common, entryPoints: ["ts/node.ts"], platform: "node" });
+  // The package itself stays outside: one client, one WebAssembly, one class of errors, whichever entry an app imports first.
+  const apart = { ...common, external: ["react", "react/jsx-runtime", "@counterfoil/sdk"], platform: "browser", plugins: [oneErrorClass()] };
+  await esbuild.build({ ...apart, entryPoints: { points: "ts/points/index.ts", checkout: "ts/checkout.ts", till: "ts/till/index.ts" } });
   await esbuild.build({
-    ...common,
-    entryPoints: { react: "ts/react/index.ts" },
-    // The package itself stays outside: one client, one WebAssembly, whichever entry an app imports first.
-    external: ["react", "react/jsx-runtime", "@counterfoil/sdk"],
-    platform: "browser",
+    ...apart,
+    entryPoints: { react: "ts/react/index.ts", "points-react": "ts/points/react.ts", "till-react": "ts/till/react.ts" },
     jsx: "automatic",
     banner: { js: '"use client";' },
   });
+}
+
+/** What an entry throws is an instance of the class that `@counterfoil/sdk` exports. */
+function oneErrorClass() {
+  return {
+    name: "one-error-class",
+    setup(build) {
+      build.onResolve({ filter: /^\.{1,2}\/errors\.js$/ }, () => ({ path: "@counterfoil/sdk", external: true, sideEffects: false }));
+    },
+  };
 }
 
 function inlineModule(wasm) {
@@ -144,17 +173,16 @@ function reportSizes() {
   const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
   const wasm = gzip("counterfoil.wasm");
   const js = gzip("browser.js");
-  const react = gzip("react.js");
   const line = (name, size, limit) =>
     console.log(`  ${name.padEnd(26)} ${String(size).padStart(6)} bytes gzip${limit ? `  (limit ${limit})` : ""}`);
   line("counterfoil.wasm", wasm);
   line("browser.js", js);
-  line("SDK for the browser", wasm + js, limits.browser);
-  line("React layer", react, limits.react);
-  if (wasm + js > limits.browser || react > limits.react) fail("The SDK has become larger than its limit.");
+  const sizes = Object.fromEntries(Object.keys(limits).map((name) => [name, name === "browser" ? wasm + js : gzip(`${name}.js`)]));
+  for (const [name, size] of Object.entries(sizes)) line(name === "browser" ? "SDK for the browser" : `${name}.js`, size, limits[name]);
+  const large = Object.keys(sizes).filter((name) => sizes[name] > limits[name]);
+  if (large.length > 0) fail(`Larger than the limit: ${large.join(", ")}.`);
 }
 
-/** The wasm-bindgen of exactly the version in Cargo.toml; any other makes glue that does not fit. */
 function wasmBindgen() {
   const [, wanted] = /^wasm-bindgen = "=(.+)"$/m.exec(readFileSync(join(root, "Cargo.toml"), "utf8")) ?? [];
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");

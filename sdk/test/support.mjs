@@ -53,7 +53,7 @@ export class FakeServer {
   requests = [];
   routes = {};
 
-  fetch = async (address, { method, headers, body, signal }) => {
+  fetch = async (address, { method = "GET", headers = {}, body, signal }) => {
     const url = new URL(address);
     const request = {
       method,

@@ -2,8 +2,8 @@
 
 import { CounterfoilError } from "./errors.js";
 import { Cursor, Feed, type SubscribeOptions, type WebSocketLike } from "./feed.js";
-import { Http, type TokenSource } from "./http.js";
-import { browserStorage, type Intent, IntentStore, memberScope, memoryStorage, type StorageLike } from "./intents.js";
+import { Http, type Request, type TokenSource } from "./http.js";
+import { browserStorage, identity, type Intent, IntentStore, memberScope, memoryStorage, type StorageLike } from "./intents.js";
 import { Redeemer, type RedeemOptions, type RedeemRequest, type ResumeOptions } from "./redeem.js";
 import { backoffMs, sleep } from "./timing.js";
 import type { FeedEvent, LedgerRow, Page, Preview, Redemption, RedemptionStatus, Reward, RewardState, Wallet } from "./wire.js";
@@ -80,6 +80,8 @@ export interface Client {
   redemptions(query?: RedemptionQuery, options?: CallOptions): Promise<Page<Redemption>>;
   redemption(id: string, options?: CallOptions): Promise<Redemption>;
   rewards: RewardCalls;
+  /** Sends a request as this member and resolves with the answer's body. For calls that have no method here; makes one try. */
+  request<T>(request: Request): Promise<T>;
   /** The server's time in milliseconds, as far as it is known: to count down by, where the device's clock may be wrong. */
   now(): number;
   /** Delivers events in order, each once, over one connection for all subscribers. Returns the way to stop. */
@@ -109,12 +111,13 @@ export function createClient(options: ClientOptions): Client {
   );
   const redeemer = new Redeemer(
     http,
-    async () => new IntentStore(await scope(), kept(), inMemory),
+    async () => new IntentStore(`${await scope()}:intent`, identity, kept(), inMemory),
     (see) => feed.tap(see),
   );
-  const read = async <T>(path: string, query: object | undefined, options: CallOptions | undefined): Promise<T> => {
+  const request = async <T>(request: Request): Promise<T> => (await http.send<T>(request)).body;
+  const read = <T>(path: string, query: object | undefined, options: CallOptions | undefined): Promise<T> => {
     const parameters = query as Record<string, string | number | undefined> | undefined;
-    return (await http.send<T>({ method: "GET", path, query: parameters, signal: options?.signal })).body;
+    return request<T>({ method: "GET", path, query: parameters, signal: options?.signal });
   };
   const move =
     (verb: string) =>
@@ -122,7 +125,7 @@ export function createClient(options: ClientOptions): Client {
       const path = `/v1/rewards/${encodeURIComponent(id)}/${verb}`;
       for (let tries = 1; ; tries++) {
         try {
-          return (await http.send<Reward>({ method: "POST", path, signal })).body;
+          return await request<Reward>({ method: "POST", path, signal });
         } catch (thrown) {
           const { retryable, status, retryAfterMs = 0 } = CounterfoilError.from(thrown);
           const hopeless = !retryable || status === 401 || retryAfterMs > MOVE_PATIENCE_MS;
@@ -133,11 +136,8 @@ export function createClient(options: ClientOptions): Client {
     };
 
   return {
-    async preview({ code, currency }, options) {
-      const body = { code, currency };
-      const path = "/v1/codes/preview";
-      return (await http.send<Preview>({ method: "POST", path, body, signal: options?.signal })).body;
-    },
+    preview: async ({ code, currency }, options) =>
+      request<Preview>({ method: "POST", path: "/v1/codes/preview", body: { code, currency }, signal: options?.signal }),
     redeem: (request, options) => redeemer.redeem(request, options),
     pending: () => redeemer.pending(),
     resume: (options) => redeemer.resume(options),
@@ -151,6 +151,7 @@ export function createClient(options: ClientOptions): Client {
       activate: move("activate"),
       decline: move("decline"),
     },
+    request,
     now: () => http.now(),
     subscribe: (listener, options) => feed.subscribe(listener, options),
   };

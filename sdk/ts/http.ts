@@ -11,7 +11,7 @@ import type { Problem } from "./wire.js";
 export type TokenSource = string | ((refused?: string) => string | Promise<string>);
 
 export interface Request {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "DELETE";
   /** From the base address on, with a leading slash. */
   path: string;
   query?: Record<string, string | number | undefined> | undefined;
@@ -144,7 +144,8 @@ function understand<T>(response: Response, text: string): Answer<T> {
     body = undefined;
   }
   const isObject = typeof body === "object" && body !== null;
-  if (response.ok && isObject) return { status, body: body as T, retryAfterMs: wait };
+  // 204 is an answer without a body.
+  if (response.ok && (isObject || status === 204)) return { status, body: body as T, retryAfterMs: wait };
   if (!response.ok && isObject && typeof (body as Problem).code === "string") {
     const problem = body as Problem;
     const retryable = status >= 500 || status === 429 || status === 401;

@@ -1,19 +1,28 @@
-// Intents: a redemption that was asked for and has no final answer yet, kept where a reload finds it.
+// Intents: what was asked for and has no final answer yet, kept where a reload finds it.
 
 import { CounterfoilError } from "./errors.js";
 
-/** What is kept of an intent. Holds the code, because only the code can be sent again. */
-export interface Intent {
+/** What is kept of everything that is to be done exactly once. */
+export interface Kept {
   /** The idempotency key: made once, the same on every try. */
   readonly key: string;
-  readonly code: string;
-  readonly currency?: string;
-  readonly order?: string;
   readonly created_at_ms: number;
+  /** A try ended without an answer, so that the server may have acted on it. */
+  readonly uncertain?: boolean | undefined;
+}
+
+/**
+ * What is kept of a redemption: with a `code` to redeem it, which is in it because only the code can be sent again, or
+ * with a `reward_id` to buy that reward with points.
+ */
+export interface Intent extends Kept {
+  readonly code?: string | undefined;
+  readonly currency?: string | undefined;
+  readonly order?: string | undefined;
+  readonly reward_id?: string | undefined;
+  readonly quantity?: number | undefined;
   /** Known once the server has accepted the request without deciding it. */
   readonly redemption_id?: string | undefined;
-  /** A try ended without an answer, so that the server may have acted on it. */
-  readonly uncertain?: boolean;
 }
 
 /** What is needed of `localStorage`; anything with its shape will do. */
@@ -64,10 +73,11 @@ export function memberScope(base: string, token: string): string {
 }
 
 /**
- * Two texts that the server reads alike have one identity. This is the reading table's effect on
- * what people type, without the checks; those are not needed to find an intent again.
+ * What tells one intent from another. Two texts that the server reads alike have one identity: this is the reading
+ * table's effect on what people type, without the checks; those are not needed to find an intent again.
  */
-export function identity(code: string, order?: string): string {
+export function identity({ code, order, reward_id, quantity }: Omit<Intent, keyof Kept>): string {
+  if (code === undefined) return JSON.stringify([reward_id, quantity, 0]);
   const symbols = code
     .normalize("NFKC")
     .replace(/[\s\p{Pd}\u2212\u00ad\u200b-\u200d\u2060\ufeff._]/gu, "")
@@ -78,49 +88,43 @@ export function identity(code: string, order?: string): string {
 }
 
 /** The kept intents of one member. One storage entry each: two tabs never overwrite a list. */
-export class IntentStore {
+export class IntentStore<T extends Kept> {
   readonly #prefix: string;
-  readonly #storage: StorageLike;
-  readonly #fallback: StorageLike;
+  readonly #identity: (intent: Omit<T, keyof Kept>) => string;
+  readonly #storages: [kept: StorageLike, fallback: StorageLike];
 
-  /** `fallback` takes what a full storage refuses; it must outlive this object within its client. */
-  constructor(scope: string, storage: StorageLike, fallback: StorageLike) {
-    this.#prefix = `${scope}:intent:`;
-    this.#storage = storage;
-    this.#fallback = fallback;
+  /**
+   * @param prefix whose intents, and of which kind
+   * @param identity two commands with the same one are one intent
+   * @param storage where they are kept
+   * @param fallback takes what a full storage refuses; it must outlive this object within its client
+   */
+  constructor(prefix: string, identity: (intent: Omit<T, keyof Kept>) => string, storage: StorageLike, fallback: StorageLike) {
+    this.#prefix = `${prefix}:`;
+    this.#identity = identity;
+    this.#storages = [storage, fallback];
   }
 
   /** Every kept intent, oldest first. */
-  all(): Intent[] {
-    const found: Intent[] = [];
-    for (const storage of [this.#storage, this.#fallback]) {
+  all(): T[] {
+    const found: T[] = [];
+    for (const storage of this.#storages) {
       for (let index = 0; index < storage.length; index++) {
         const name = storage.key(index);
         if (!name?.startsWith(this.#prefix)) continue;
-        const intent = parse(storage.getItem(name));
+        const intent = parse<T>(storage.getItem(name));
         if (intent) found.push(intent);
       }
     }
     return found.sort((a, b) => a.created_at_ms - b.created_at_ms);
   }
 
-  find(code: string, order?: string): Intent | undefined {
-    const name = this.#prefix + identity(code, order);
-    return parse(this.#storage.getItem(name)) ?? parse(this.#fallback.getItem(name));
-  }
-
-  /** The kept intent for this code, or a new one, kept before this returns. */
-  async keep(command: { code: string; currency?: string | undefined; order?: string | undefined }): Promise<Intent> {
-    const findOrMake = (): Intent => {
-      const kept = this.find(command.code, command.order);
+  /** The kept intent for this command, or a new one, kept before this returns. */
+  async keep(command: Omit<T, keyof Kept>): Promise<T> {
+    const findOrMake = (): T => {
+      const kept = this.#find(command);
       if (kept) return kept;
-      const intent: Intent = {
-        key: randomKey(),
-        code: command.code,
-        created_at_ms: Date.now(),
-        ...(command.currency === undefined ? {} : { currency: command.currency }),
-        ...(command.order === undefined ? {} : { order: command.order }),
-      };
+      const intent = { ...command, key: randomKey(), created_at_ms: Date.now() } as T;
       this.#write(intent);
       return intent;
     };
@@ -130,37 +134,44 @@ export class IntentStore {
   }
 
   /** Adds to an intent, unless another tab has already seen its final answer and dropped it. */
-  update(intent: Intent, change: { redemption_id?: string | undefined; uncertain?: true }): Intent {
+  update(intent: T, change: Partial<T>): T {
     const next = { ...intent, ...change };
-    if (this.find(intent.code, intent.order)?.key === intent.key) this.#write(next);
+    if (this.#find(intent)?.key === intent.key) this.#write(next);
     return next;
   }
 
-  /** Forgets an intent that has its final answer; a newer one for the same code stays. */
-  drop(intent: Intent): void {
-    if (this.find(intent.code, intent.order)?.key !== intent.key) return;
-    const name = this.#prefix + identity(intent.code, intent.order);
-    this.#storage.removeItem(name);
-    this.#fallback.removeItem(name);
+  /** Forgets an intent that has its final answer; a newer one for the same command stays. */
+  drop(intent: T): void {
+    if (this.#find(intent)?.key !== intent.key) return;
+    for (const storage of this.#storages) storage.removeItem(this.#name(intent));
   }
 
-  #write(intent: Intent): void {
-    const name = this.#prefix + identity(intent.code, intent.order);
-    const text = JSON.stringify(intent);
+  #name(intent: Omit<T, keyof Kept>): string {
+    return this.#prefix + this.#identity(intent);
+  }
+
+  #find(command: Omit<T, keyof Kept>): T | undefined {
+    const [kept, fallback] = this.#storages;
+    const name = this.#name(command);
+    return parse<T>(kept.getItem(name)) ?? parse<T>(fallback.getItem(name));
+  }
+
+  #write(intent: T): void {
+    const [kept, fallback] = this.#storages;
+    const entry = [this.#name(intent), JSON.stringify(intent)] as const;
     try {
-      this.#storage.setItem(name, text);
+      kept.setItem(...entry);
     } catch {
-      // Full: the intent then lives as long as the page. Not redeeming at all would be worse.
-      this.#fallback.setItem(name, text);
+      // Full: the intent then lives as long as the page. Not acting at all would be worse.
+      fallback.setItem(...entry);
     }
   }
 }
 
-function parse(text: string | null): Intent | undefined {
-  if (!text) return undefined;
+function parse<T extends Kept>(text: string | null): T | undefined {
   try {
-    const intent = JSON.parse(text) as Intent;
-    return typeof intent.key === "string" && typeof intent.code === "string" ? intent : undefined;
+    const intent = JSON.parse(text ?? "0") as T;
+    return typeof intent.key === "string" ? intent : undefined;
   } catch {
     return undefined;
   }

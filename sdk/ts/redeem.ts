@@ -3,11 +3,12 @@
 
 import { CounterfoilError, guarded } from "./errors.js";
 import type { Http } from "./http.js";
-import type { Intent, IntentStore } from "./intents.js";
+import type { Intent, IntentStore, Kept } from "./intents.js";
 import { abortedError, backoffMs, sleep } from "./timing.js";
 import type { FeedEvent, Redemption } from "./wire.js";
 
-export interface RedeemRequest {
+/** A code to redeem. */
+export interface CodeRequest {
   /** As typed or canonical; a code that needs repair is refused (`malformed_code`). */
   code: string;
   /** ISO 4217; needed where the campaign restricts currencies. */
@@ -15,6 +16,17 @@ export interface RedeemRequest {
   /** The shop's order that this redemption belongs to. */
   order?: string | undefined;
 }
+
+/** A reward to buy with points. */
+export interface PointsRequest {
+  /** Of the reward's definition, as the catalogue lists it. */
+  rewardId: string;
+  /** 1–100, default 1. */
+  quantity?: number | undefined;
+}
+
+/** What `redeem` takes. */
+export type RedeemRequest = CodeRequest | PointsRequest;
 
 export interface RedeemOptions {
   /** Stops waiting. The intent stays kept: the request may have been acted on. */
@@ -45,24 +57,28 @@ const POLL_CAP_MS = 10_000;
 
 export class Redeemer {
   readonly #http: Http;
-  readonly #store: () => Promise<IntentStore>;
+  readonly #store: () => Promise<IntentStore<Intent>>;
   readonly #tap: FeedTap;
   /** By idempotency key: callers that redeem the same code in one page share one run. */
   readonly #runs = new Map<string, Run>();
 
-  constructor(http: Http, store: () => Promise<IntentStore>, tap: FeedTap) {
+  constructor(http: Http, store: () => Promise<IntentStore<Intent>>, tap: FeedTap) {
     this.#http = http;
     this.#store = store;
     this.#tap = tap;
   }
 
   async redeem(request: RedeemRequest, options: RedeemOptions = {}): Promise<Redemption> {
-    if (typeof request?.code !== "string" || !request.code.trim()) {
-      throw new CounterfoilError("invalid_argument", "redeem() needs {code: string}.");
+    // Of what was given only what can be sent is kept.
+    const { code, currency, order, rewardId: reward_id, quantity } = (request ?? {}) as Partial<CodeRequest & PointsRequest>;
+    const command: Omit<Intent, keyof Kept> = code === undefined ? { reward_id, quantity } : { code, currency, order };
+    const what: unknown = code ?? reward_id;
+    if (typeof what !== "string" || !what.trim()) {
+      throw new CounterfoilError("invalid_argument", "redeem() needs {code} or {rewardId}.");
     }
     if (options.signal?.aborted) throw abortedError(options.signal);
     const store = await this.#store();
-    return this.#join(await store.keep(request), store, options);
+    return this.#join(await store.keep(command), store, options);
   }
 
   async pending(): Promise<Intent[]> {
@@ -82,7 +98,7 @@ export class Redeemer {
     return ended.filter((redemption) => redemption !== undefined);
   }
 
-  #join(intent: Intent, store: IntentStore, { signal, onUpdate }: RedeemOptions): Promise<Redemption> {
+  #join(intent: Intent, store: IntentStore<Intent>, { signal, onUpdate }: RedeemOptions): Promise<Redemption> {
     const run = this.#runs.get(intent.key) ?? this.#start(intent, store);
     // One wrapper per caller, so that two callers may pass the same function.
     const see = onUpdate && guarded(onUpdate);
@@ -105,7 +121,7 @@ export class Redeemer {
     });
   }
 
-  #start(intent: Intent, store: IntentStore): Run {
+  #start(intent: Intent, store: IntentStore<Intent>): Run {
     const controller = new AbortController();
     const onUpdate: Run["onUpdate"] = new Set();
     const tell = (redemption: Redemption) => onUpdate.forEach((see) => see(redemption));
@@ -122,7 +138,7 @@ export class Redeemer {
 
   async #drive(
     started: Intent,
-    store: IntentStore,
+    store: IntentStore<Intent>,
     signal: AbortSignal,
     tell: (redemption: Redemption) => void,
   ): Promise<Redemption> {
@@ -174,11 +190,11 @@ export class Redeemer {
       const path = `/v1/redemptions/${encodeURIComponent(intent.redemption_id)}`;
       return this.#http.send<Redemption>({ method: "GET", path, signal });
     }
-    const { code, currency, order } = intent;
+    const { code, currency, order, reward_id, quantity } = intent;
     return this.#http.send<Redemption>({
       method: "POST",
       path: "/v1/redemptions",
-      body: { code, currency, order },
+      body: { code, currency, order, reward_id, quantity },
       idempotencyKey: intent.key,
       signal,
     });

@@ -29,6 +29,14 @@ reward_id?: string,
  */
 quantity: number, 
 /**
+ * Points that were taken for it.
+ */
+points_spent?: number, 
+/**
+ * Points that a manager let go, with the reason beside.
+ */
+goodwill_points?: number, 
+/**
  * Ledger rows it made.
  */
 ledger: Array<RedemptionLedgerRow>, 
@@ -102,10 +110,15 @@ number: string,
 /**
  * Units.
  */
-quantity: number, };
+quantity: number, 
+/**
+ * What the holder shows elsewhere, where the reward comes with promo codes.
+ */
+promo_code?: string, };
 
 /**
- * Why a redemption is not made. The order of the variants is the order of precedence; names never change.
+ * Why a redemption is not made; the last ones, why an action of staff or of a shop is not. The order of the variants is
+ * the order of precedence; names never change.
  */
 export type Refusal = { "code": "malformed_code", 
 /**
@@ -143,7 +156,35 @@ earlier_redemption_id: string, } | { "code": "already_redeemed" } | { "code": "c
 /**
  * When the hold ends.
  */
-held_until: string, } | { "code": "member_limit_reached" } | { "code": "campaign_limit_reached" };
+held_until: string, } | { "code": "member_limit_reached" } | { "code": "campaign_limit_reached" } | { "code": "reward_not_for_sale" } | { "code": "insufficient_points", 
+/**
+ * How many are missing.
+ */
+points_needed: number, 
+/**
+ * At the till: the offer that only a manager's override confirms.
+ */
+quote_id?: string, } | { "code": "insufficient_codes", 
+/**
+ * Free promo codes.
+ */
+available: number, 
+/**
+ * Units asked for.
+ */
+requested: number, } | { "code": "quote_expired", 
+/**
+ * `time`, `replaced`, `confirmed` or `cancelled`.
+ */
+reason: string, } | { "code": "just_redeemed" } | { "code": "hold_expired" } | { "code": "value_spent", 
+/**
+ * How much is missing.
+ */
+short_by: number, } | { "code": "already_exists", 
+/**
+ * What the order has.
+ */
+what: string, };
 
 /**
  * Answer of `POST /v1/codes/preview`; nothing was consumed.
@@ -330,7 +371,8 @@ amount: number,
  */
 balance_after: number, 
 /**
- * Why it was written: `redemption`, `reward` (applied later), `reversal`, `end` (its time is over).
+ * Why it was written: `redemption`, `reward` (applied later), `reversal`, `end` (its time is over), `adjustment`,
+ * `hold` (kept for an order), `release` (given back from one), `order` (used for one).
  */
 kind: string, 
 /**
@@ -338,9 +380,17 @@ kind: string,
  */
 redemption_id?: string, 
 /**
- * Units.
+ * Units, where it counts any.
  */
-quantity: number, 
+quantity?: number, 
+/**
+ * What the holder shows elsewhere.
+ */
+promo_code?: string, 
+/**
+ * The shop's order.
+ */
+order?: string, 
 /**
  * Actor.
  */
@@ -526,6 +576,202 @@ note?: string,
  * When it answered last.
  */
 answered_at?: string, };
+
+/**
+ * A reward that points can buy, as one member sees it.
+ */
+export type CatalogueItem = { 
+/**
+ * Definition.
+ */
+reward_id: string, 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * Type.
+ */
+type: RewardType, 
+/**
+ * Value by type.
+ */
+value: RewardValue, 
+/**
+ * Points for one unit, for this member.
+ */
+points_cost: number, 
+/**
+ * Whether the balance covers one unit.
+ */
+affordable: boolean, 
+/**
+ * What is missing for one unit, where it is not affordable.
+ */
+points_needed?: number, 
+/**
+ * Whether the reward is for this member.
+ */
+eligible: boolean, 
+/**
+ * Which of role, tier, persona, tag do not fit, where it is not.
+ */
+unmet?: Array<string>, };
+
+/**
+ * A discount or credit kept for one order.
+ */
+export type Hold = { 
+/**
+ * Opaque.
+ */
+hold_id: string, 
+/**
+ * The shop's order.
+ */
+order: string, 
+/**
+ * The redemption of its code, or the one that gave its discount.
+ */
+redemption_id?: string, 
+/**
+ * The resting discount that it holds, where it was none of a code.
+ */
+reward?: string, 
+/**
+ * What it takes off the order, in minor units of the order's currency.
+ */
+applied_minor: number, 
+/**
+ * What the order still costs after all that is held for it.
+ */
+remaining_minor: number, 
+/**
+ * When it ends by itself.
+ */
+expires_at: string, 
+/**
+ * Where it stands.
+ */
+state: HoldState, };
+
+/**
+ * Where a hold stands.
+ */
+export type HoldState = "held" | "used" | "released" | "expired";
+
+/**
+ * An order with what is, or was, held for it.
+ */
+export type OrderHolds = { 
+/**
+ * The shop's order.
+ */
+order: string, 
+/**
+ * In the order in which they were made.
+ */
+holds: Array<Hold>, 
+/**
+ * What it costs without them.
+ */
+total?: Money, 
+/**
+ * What they take off it together.
+ */
+applied_minor: number, 
+/**
+ * What it still costs.
+ */
+remaining_minor: number, };
+
+/**
+ * Answer of `POST /v1/till/lookup`.
+ */
+export type TillMember = { 
+/**
+ * The merchant's own id of them.
+ */
+member_id: string, 
+/**
+ * Shown to staff.
+ */
+name?: string, 
+/**
+ * The balance as it is now.
+ */
+points: number, 
+/**
+ * What it buys, the dearest first; only rewards that are for this member.
+ */
+rewards: Array<CatalogueItem>, 
+/**
+ * The nearest that it does not buy yet.
+ */
+next_reward?: NextReward, };
+
+/**
+ * The cheapest reward for a member that their points do not buy yet.
+ */
+export type NextReward = { 
+/**
+ * Definition.
+ */
+reward_id: string, 
+/**
+ * Shown to people.
+ */
+name: string, 
+/**
+ * Points for one unit.
+ */
+points_cost: number, 
+/**
+ * How many are missing.
+ */
+points_needed: number, };
+
+/**
+ * A till's offer. It holds no points, but keeps its price.
+ */
+export type Quote = { 
+/**
+ * Opaque.
+ */
+quote_id: string, 
+/**
+ * Definition.
+ */
+reward_id: string, 
+/**
+ * Shown to people.
+ */
+reward_name: string, 
+/**
+ * Units.
+ */
+quantity: number, 
+/**
+ * Points for all of them.
+ */
+points_cost: number, 
+/**
+ * Points that would be left, as the balance stands now.
+ */
+points_after: number, 
+/**
+ * First instant at which it is too late.
+ */
+expires_at: string, 
+/**
+ * Where it stands.
+ */
+state: QuoteState, };
+
+/**
+ * Where a till's offer stands.
+ */
+export type QuoteState = "open" | "replaced" | "expired" | "confirmed" | "cancelled";
 
 /**
  * One numbered message on a member's feed.

@@ -88,10 +88,15 @@ export class Account {
   }
 }
 
-/** One intent to redeem: a member, a code and a key, sent as often as it takes. */
+/**
+ * One intent to redeem: a member, something that can be had once (a code, a quote, or for what is bought freely the key itself)
+ * and a key, sent as often as it takes. `request` is `{caller, path, body, other}`, where `other` is another command that the
+ * key must refuse, if there is one; by default the member redeems the code.
+ */
 export class Intent {
-  constructor(account, code, key, purpose) {
+  constructor(account, code, key, purpose, request = {}) {
     Object.assign(this, { account, code, key, purpose });
+    this.request = { caller: account.caller, path: "/v1/redemptions", body: { code }, other: { code, currency: "EUR" }, ...request };
     this.id = undefined;
     this.refusal = undefined;
     /** Sent at least once without an answer since. */
@@ -131,6 +136,8 @@ export class Book {
     this.intents = [];
     /** By number: `{limits, worth, exact}`. */
     this.campaigns = new Map();
+    /** Redemptions that were asked for by other means than an intent. */
+    this.otherIds = new Set();
     this.violations = [];
     this.answers = 0;
     this.replays = 0;
@@ -141,8 +148,8 @@ export class Book {
     this.violations.push(text);
   }
 
-  intend(account, code, key, purpose) {
-    const intent = new Intent(account, code, key, purpose);
+  intend(account, code, key, purpose, request) {
+    const intent = new Intent(account, code, key, purpose, request);
     this.intents.push(intent);
     return intent;
   }

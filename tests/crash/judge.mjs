@@ -147,11 +147,11 @@ function judgeRewards(account, { rewards }) {
 export function judgeWhole(book, standings) {
   const statuses = new Map();
   for (const [account, { history }] of standings) {
-    const keys = new Set(book.intents.filter((intent) => intent.account === account && intent.id !== undefined).map(({ id }) => id));
+    const keys = new Set([...book.otherIds, ...book.intents.filter((intent) => intent.account === account && intent.id !== undefined).map(({ id }) => id)]);
     for (const { redemption_id, status, kind, refusal } of history) {
       statuses.set(redemption_id, status);
       // A refusal is in the history, but its answer carries no id to know it by.
-      if (kind === "code" && status !== "refused" && !keys.has(redemption_id)) account.wrong(`redemption ${redemption_id} (${status} ${refusal?.code ?? ""}) belongs to no key that was ever sent`);
+      if (["code", "points"].includes(kind) && status !== "refused" && !keys.has(redemption_id)) account.wrong(`redemption ${redemption_id} (${status} ${refusal?.code ?? ""}) belongs to no key that was ever sent`);
       if (isUndecided(status)) account.wrong(`redemption ${redemption_id} is still ${status}`);
     }
     judgeLastEvents(account, history);

@@ -12,7 +12,7 @@ assert.ok(Number.isInteger(KILLS) && KILLS > 0, "KILLS is a whole number");
 const SEED = process.env.SEED ?? String(Date.now() % 1_000_000_007);
 // Long runs go in legs, each with data of its own, so that everything is counted now and then and not only at the end.
 const legMax = 60;
-const features = { administration: true, sockets: true, rewards: true, fulfilment: true, verify: true, audit: true };
+const features = { administration: true, sockets: true, rewards: true, fulfilment: true, verify: true, audit: true, trade: true };
 
 for (let leg = 0; leg * legMax < KILLS; leg += 1) {
   const kills = Math.min(legMax, KILLS - leg * legMax);

@@ -6,6 +6,7 @@ import { Torn } from "./caller.mjs";
 import { chance } from "./random.mjs";
 import { giver, player, resolver, seeker } from "./rewarding.mjs";
 import { sendIntent, together } from "./sending.mjs";
+import { buyer, clerk, reverser, shopper, supplier } from "./trading.mjs";
 
 /** Runs `act` again and again until the server dies; nothing but its death may end it. */
 async function loop(life, act) {
@@ -31,6 +32,7 @@ export async function runLoad(stage, name, { redeemers = 8 } = {}) {
     ...(features.administration ? [curious, administrator] : []),
     ...(features.rewards ? [player, giver] : []),
     ...(features.fulfilment ? [seeker, seeker, resolver] : []),
+    ...(features.trade ? [buyer, buyer, clerk, clerk, shopper, reverser, supplier] : []),
   ];
   const acts = people.map((person, at) => person(stage, chance(stage.seed, name, person.name, at)));
   await Promise.all(acts.map((act) => loop(life, act)));

@@ -2,11 +2,13 @@
 // is counted: uses, limits, effects, figures.
 import { judgeCampaignList, judgeOrders } from "./administration.mjs";
 import { judgeAudit } from "./audit.mjs";
+import { judgePool, judgeTrade } from "./judge-trading.mjs";
 import { judgeAccount, judgeFigures, judgeVerified, judgeWhole } from "./judge.mjs";
 import { isFinal } from "./order.mjs";
 import { chance } from "./random.mjs";
 import { judgeGifts, repeatGifts, resolveDoomed, spendGivenBack } from "./rewarding.mjs";
 import { inGroups, repeat, sendIntent } from "./sending.mjs";
+import { repeatTrade, replayTrade } from "./trading.mjs";
 
 // The published promise (invariant 6): a minute after the faults stop, everything has ended or has its next try on record.
 const restWithinMs = 60_000;
@@ -22,12 +24,14 @@ export async function judgeAtRest(stage) {
   // What was accepted the server finishes alone; only what it never answered needs its client again.
   await inGroups(book.intents.filter(({ torn, id }) => torn && id === undefined), 16, (intent) => sendIntent(intent));
   if (features.rewards) await repeatGifts(stage);
+  if (features.trade) await repeatTrade(stage);
   if (features.fulfilment) {
     await fulfilment.callBackAgain();
     await resolveDoomed(stage, restWithinMs);
   }
   let standings = await Promise.all(book.accounts.map((account) => come(stage, account, end)));
   await repeat(stage, random, { share: 100 });
+  if (features.trade) await replayTrade(stage, random);
   standings = await Promise.all(standings.map(async ([account]) => [account, await judgeAccount(account)]));
   judgeWhole(book, standings);
   if (features.rewards) judgeGifts(stage, standings);
@@ -35,6 +39,7 @@ export async function judgeAtRest(stage) {
     fulfilment.judgeDeliveries();
     fulfilment.judgeEffects(standings);
   }
+  if (features.trade) await judgePool(stage, judgeTrade(stage.trade, book, standings));
   await judgeFigures(book, stage.shop, standings);
   if (features.administration) {
     await judgeOrders(stage);

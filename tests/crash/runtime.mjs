@@ -28,19 +28,27 @@ export const edgeProgram = (build = "release") => ({ modules: edgeModules(build)
  * A folder for the runtime's files: where CRASH_FOLDER says (a real disk, for long runs), else in memory where there is room,
  * because a few kills are about order and not about a disk's speed.
  */
-export function dataFolder() {
-  const memory = "/dev/shm";
-  const roomy = existsSync(memory) && statfsSync(memory).bavail * statfsSync(memory).bsize > 512 * 1024 * 1024;
-  const above = process.env.CRASH_FOLDER ?? (roomy ? memory : tmpdir());
+export function dataFolder(above = process.env.CRASH_FOLDER ?? usualFolder()) {
   mkdirSync(above, { recursive: true });
   return mkdtempSync(path.join(path.resolve(above), "counterfoil-crash-"));
 }
 
+function usualFolder() {
+  const memory = "/dev/shm";
+  const roomy = existsSync(memory) && statfsSync(memory).bavail * statfsSync(memory).bsize > 512 * 1024 * 1024;
+  return roomy ? memory : tmpdir();
+}
+
 /** Everything of one server that outlives its process: the folder, the port and the settings. */
 export class Runtime {
-  /** `program` is `{modules, objects}`; `vars` are added to the tests' own. */
-  constructor(program, { vars = {} } = {}) {
-    this.folder = dataFolder();
+  /**
+   * `program` is `{modules, objects}`; `vars` are added to the tests' own, `flags` and `env` to the process's. `above` names the
+   * folder in which its own is made.
+   */
+  constructor(program, { vars = {}, flags = [], env = {}, above } = {}) {
+    this.flags = flags;
+    this.env = env;
+    this.folder = dataFolder(above);
     this.program = program;
     this.vars = { ...testVars, ALLOW_PRIVATE_TARGETS: "1", ...vars };
     this.lines = [];
@@ -68,7 +76,8 @@ export class Runtime {
     const file = path.join(this.folder, "config.capnp");
     writeFileSync(file, this.configuration());
     const started = performance.now();
-    const child = spawn(binary, ["serve", "--experimental", "--control-fd=3", file], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+    const args = ["serve", "--experimental", "--control-fd=3", ...this.flags, file];
+    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { ...process.env, ...this.env } });
     this.child = child;
     this.ended = once(child, "close");
     child.stdout.on("data", (part) => this.note(part));

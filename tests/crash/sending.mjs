@@ -2,10 +2,11 @@
 
 /** Sends an intent once and notes the answer; one that is torn stays noted as torn. */
 export async function sendIntent(intent, { async = false } = {}) {
-  const { account, code, key } = intent;
+  const { account, key } = intent;
+  const { caller, path, body } = intent.request;
   intent.torn = true;
   const headers = async ? { prefer: "respond-async" } : {};
-  const answer = await account.caller.post("/v1/redemptions", { code }, { key, headers });
+  const answer = await caller.post(path, body, { key, headers });
   if (answer.headers["idempotent-replayed"] === "true") account.book.replays += 1;
   intent.hear(answer);
 }
@@ -22,11 +23,12 @@ export async function repeat(stage, random, { share }) {
 }
 
 /** An acknowledged key answers as a replay, and refuses another command. */
-async function mustReplay({ account, code, key, id }) {
-  const again = await account.caller.post("/v1/redemptions", { code }, { key });
+async function mustReplay({ account, key, id, request: { caller, path, body, other: otherBody } }) {
+  const again = await caller.post(path, body, { key });
   if (again.status === 201 && again.headers["idempotent-replayed"] !== "true") account.wrong(`key ${key}, answered before, was answered as new`);
   if (![201, 202].includes(again.status) || again.body.redemption_id !== id) account.wrong(`key ${key} of ${id} answered ${again.status} ${again.text}`);
-  const other = await account.caller.post("/v1/redemptions", { code, currency: "EUR" }, { key });
+  if (otherBody === undefined) return;
+  const other = await caller.post(path, otherBody, { key });
   if (other.body.code !== "idempotency_key_reused") account.wrong(`key ${key} with another command answered ${other.status} ${other.text}`);
 }
 

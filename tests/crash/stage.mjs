@@ -7,6 +7,7 @@ import { Caller, Life } from "./caller.mjs";
 import { Fulfilment } from "./fulfilment.mjs";
 import { chance } from "./random.mjs";
 import { Runtime } from "./runtime.mjs";
+import { endow, openCounter } from "./trading.mjs";
 
 /**
  * The rewards by name. `worth` is what a wallet gains by one; `delivered` ones are a fulfiller's business; `claimable` ones rest
@@ -26,7 +27,7 @@ const rewards = {
 };
 
 export class Stage {
-  /** `features` says what the program can do beyond redeeming: `administration`, `sockets`, `rewards`, `fulfilment`, `verify`, `audit`. */
+  /** `features` says what the program can do beyond redeeming: `administration`, `sockets`, `rewards`, `fulfilment`, `verify`, `audit`, `trade`. */
   constructor(program, { seed, features = {}, vars } = {}) {
     this.seed = seed;
     this.features = features;
@@ -34,7 +35,7 @@ export class Stage {
     this.book = new Book();
     this.book.features = features;
     /** Codes not yet used for anything, by what they are for. */
-    this.codes = { distinct: [], contested: [], narrow: [], previewed: [], claimable: [], delivered: [], doomed: [] };
+    this.codes = { distinct: [], contested: [], narrow: [], previewed: [], claimable: [], delivered: [], doomed: [], held: [] };
     this.cohort = [];
     this.cohorts = 0;
     this.merchant = "crash";
@@ -76,6 +77,7 @@ export class Stage {
       this.rewards[name] = (await this.shop.reward({ reward_id: name, name, ...fields, ...mechanic })).reward_id;
       this.campaigns[name] = await this.campaign(name);
     }
+    if (this.features.trade) await openCounter(this);
   }
 
   /** An active campaign that the judge knows. */
@@ -102,6 +104,12 @@ export class Stage {
     this.shared = (await this.mint(shared, 1))[0];
     const narrow = await this.campaign("points", { limits: { per_member: 2, total: size } });
     this.codes.narrow = await this.mint(narrow, 4 * size);
+    if (this.features.trade) await endow(this);
+  }
+
+  /** Somebody of the merchant's who is no member. */
+  person(sub, role) {
+    return new Caller(this, { sub, role, merchant: this.merchant });
   }
 
   join(sub) {
@@ -119,7 +127,7 @@ export class Stage {
       this.codes.distinct.push(...chance(this.seed, "stock", this.runtime.kills).sample(fresh, fresh.length));
     }
     if (this.codes.contested.length < contested) this.codes.contested.push(...(await this.mint(credit, contested)));
-    for (const name of ["claimable", "delivered", "doomed"]) {
+    for (const name of ["claimable", "delivered", "doomed", "held"]) {
       if (this.campaigns[name] !== undefined && this.codes[name].length < 60) this.codes[name].push(...(await this.mint(this.campaigns[name], 100)));
     }
     if (this.codes.previewed.length < previewed) this.codes.previewed.push(...(await this.mint(points, previewed)));
@@ -153,10 +161,17 @@ export class Stage {
       `${redemptions} redemptions`,
       `${this.orders.length} campaigns ordered`,
       ...(this.fulfilment ? [`${this.fulfilment.fulfiller.received.length} deliveries of ${this.fulfilment.fulfiller.applied.size} rewards`, `${this.gifts.length} gifts`] : []),
+      ...(this.trade ? [this.tradeAccount()] : []),
       `${this.stale + this.life.stale} connections found ended`,
       `restart ${Math.round(starts[Math.floor(starts.length / 2)])} ms in the median`,
     ];
     return parts.join(", ");
+  }
+
+  tradeAccount() {
+    const { adjustments, uploads, reversals, checkouts } = this.trade;
+    const bought = this.book.intents.filter(({ purpose, id }) => ["bought", "quoted"].includes(purpose) && id !== undefined).length;
+    return `${bought} purchases, ${reversals.length} reversals, ${adjustments.length} adjustments, ${checkouts.length} checkouts, ${uploads.length} uploads`;
   }
 
   async dispose() {

@@ -7,8 +7,11 @@ import http from "node:http";
 // (protocol.test.mjs), and must not decide how other tests end.
 const agent = new http.Agent({ keepAlive: false, maxSockets: 256 });
 
-/** Sends one request; `body` is JSON unless it is a string or a Buffer, which go as they are. */
-export function send(base, { method = "GET", path, headers = {}, body, chunked = false, onResponseHeaders }) {
+/**
+ * Sends one request; `body` is JSON unless it is a string or a Buffer, which go as they are. With `sentBytes` only so much of it
+ * leaves, for answers that must come before the rest: a server may end the connection behind them.
+ */
+export function send(base, { method = "GET", path, headers = {}, body, chunked = false, sentBytes, onResponseHeaders }) {
   const { hostname, port } = new URL(base);
   const raw = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
   const payload = body === undefined ? undefined : Buffer.from(raw ? body : JSON.stringify(body));
@@ -28,9 +31,11 @@ export function send(base, { method = "GET", path, headers = {}, body, chunked =
       response.on("end", () => {
         const text = Buffer.concat(parts).toString("utf8");
         resolve({ method, path, status: response.statusCode, headers: response.headers, text, ms: performance.now() - started });
+        if (sentBytes !== undefined) request.destroy();
       });
     });
-    request.end(payload);
+    if (sentBytes === undefined) request.end(payload);
+    else request.write(payload.subarray(0, sentBytes));
   });
 }
 

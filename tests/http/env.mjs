@@ -34,9 +34,9 @@ export const unique = (prefix) => `${prefix}${randomBytes(6).toString("hex")}`;
 export const clientOf = (url, claims) => new Client(url, signToken(claims));
 
 /** Starts an edge; `COUNTERFOIL_URL` names a running one (with `testVars`) instead, for the suites that change no setting. */
-export async function startEdge({ build = "release", persist, vars = {} } = {}) {
+export async function startEdge({ build = "release", persist, vars = {}, log } = {}) {
   const { serve } = await import("../../edge/dev/serve.mjs");
-  return serve({ build, persist, vars: { ...testVars, ...vars } });
+  return serve({ build, persist, log, vars: { ...testVars, ...vars } });
 }
 
 /** One edge for all tests of a file; the answer's `url` is there once the tests run. */

@@ -125,11 +125,11 @@ export const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 /** Asserts the shape of a redemption. */
 export function assertRedemption(body) {
   const says = JSON.stringify(body);
-  const known = ["redemption_id", "status", "kind", "campaign", "reward_id", "quantity", "points_spent", "ledger", "rewards", "refusal", "attempts", "attempts_max", "next_attempt_at", "last_error", "created_at", "updated_at", "by", "reason", "order"];
+  const known = ["redemption_id", "status", "kind", "campaign", "reward_id", "quantity", "points_spent", "goodwill_points", "ledger", "rewards", "refusal", "attempts", "attempts_max", "next_attempt_at", "last_error", "created_at", "updated_at", "by", "reason", "order"];
   assert.deepEqual(Object.keys(body).filter((name) => !known.includes(name)), [], says);
   assert.equal(typeof body.redemption_id, "string", says);
   assert.match(body.redemption_id, /^[A-Za-z0-9_.~-]{16,256}$/, says);
-  assert.ok(["code", "gift"].includes(body.kind), says);
+  assert.ok(["code", "points", "gift"].includes(body.kind), says);
   assert.equal(Number.isInteger(body.campaign), body.kind === "code", says);
   if (!["redeeming", "refused"].includes(body.status)) assert.equal(typeof body.reward_id, "string", says);
   for (const name of ["quantity", "attempts", "attempts_max"]) assert.ok(Number.isSafeInteger(body[name]), `${name} of ${says}`);
@@ -137,12 +137,19 @@ export function assertRedemption(body) {
   assert.ok(Array.isArray(body.ledger) && Array.isArray(body.rewards), says);
   if (body.status === "granted") {
     assert.ok(body.rewards.length >= 1, says);
-    assert.equal(body.ledger.length, 1, says);
     assert.equal(body.refusal, undefined, says);
-    assert.equal(typeof body.ledger[0].ledger_id, "string", says);
-    assert.ok(body.ledger[0].number !== undefined, says);
-    assert.equal(body.ledger[0].quantity, body.quantity, says);
+    // One row of the whole quantity, or from a pool one row for each promo code.
+    assert.ok(body.ledger.length === 1 || body.ledger.length === body.quantity, says);
+    for (const row of body.ledger) {
+      assert.deepEqual(Object.keys(row).filter((name) => !["ledger_id", "number", "quantity", "promo_code"].includes(name)), [], says);
+      assert.equal(typeof row.ledger_id, "string", says);
+      assert.ok(row.number !== undefined, says);
+      assert.equal(row.quantity, body.quantity / body.ledger.length, says);
+      if (row.promo_code !== undefined || body.ledger.length > 1) assert.equal(typeof row.promo_code, "string", says);
+    }
+    if (body.kind === "points") assert.ok(Number.isSafeInteger(body.points_spent) && body.points_spent >= 0, says);
   }
+  if (body.status === "held") assert.deepEqual([body.rewards, body.ledger, body.refusal], [[], [], undefined], says);
   if (body.status === "refused") {
     assert.equal(typeof body.refusal.code, "string", says);
     assert.deepEqual(body.rewards, [], says);

@@ -73,7 +73,7 @@ impl Draft {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields, rename = "AuditEntry"))]
 pub struct Entry {
-    /// Whose chain: `member/<pid>`, `campaign/<number>`, `merchant`.
+    /// Whose chain: `member/<pid>`, `campaign/<number>`, `pool/<pool_id>`, `merchant`.
     pub object: String,
     /// Place in it, from 1.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]

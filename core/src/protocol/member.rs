@@ -3,19 +3,24 @@
 //! Per rid: absent → [open] → decided, final. An open row is written only when a 2xx must leave before the
 //! decision (respond-async, two seconds gone, participant unreachable).
 
-use super::{Fate, Intent, PrepareAnswer, Prepared};
+pub use super::grant::gift;
+
+use super::grant::{Promo, grant, promo_codes};
+use super::pool::PoolAnswer;
+use super::purchase::{self, Payment};
+use super::{CodeWish, Fate, GiftWish, Intent, PrepareAnswer, Purchase, Wish};
 use crate::audit::Draft;
-use crate::ids::Fingerprint;
-use crate::ids::Rid;
-use crate::limits::{DAY_MS, INTEGER_MAX};
+use crate::checkout::{Book, Hold, hold};
+use crate::ids::{Fingerprint, Rid};
+use crate::limits::DAY_MS;
+use crate::quote::Quote;
 use crate::refusal::Refusal;
-use crate::reward::life::{Gift, give};
-use crate::reward::recovery::follow;
+use crate::reward::life::Gift;
 use crate::reward::work::Work;
 use crate::reward::{Actor, Changes};
 use crate::time::Instant;
 use crate::wallet::{BalanceOverflow, Names};
-use crate::wire::{LedgerLine, LedgerRow, Redemption, RedemptionKind, RedemptionStatus, Wallet};
+use crate::wire::{Redemption, RedemptionKind, RedemptionStatus, Wallet};
 
 /// What a Member knows of a rid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,12 @@ pub struct MemberView<'a> {
     pub next_ledger_row: u64,
     /// When an open redemption was accepted.
     pub opened_at: Option<Instant>,
+    /// The till's offer that the intent confirms, where it confirms one.
+    pub quote: Option<&'a Quote>,
+    /// When points last bought the reward that the intent buys.
+    pub last_bought_at: Option<Instant>,
+    /// The order that the intent's code is kept for, where it is kept for one and the Member knows it.
+    pub book: Option<&'a Book>,
     /// The member's own id.
     pub member_id: &'a str,
     /// The member's random name in audit and reports.
@@ -116,6 +127,15 @@ pub enum Settlement {
     Abort,
 }
 
+/// What the participants have answered so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answers<'a> {
+    /// The campaign's shard, for a code.
+    pub shard: Option<&'a PrepareAnswer>,
+    /// The pool, where the reward comes with promo codes.
+    pub pool: Option<&'a PoolAnswer>,
+}
+
 /// Everything that the deciding commit writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
@@ -127,8 +147,12 @@ pub struct Decision {
     pub attempt: bool,
     /// The answer where it is a refusal.
     pub refusal: Option<Refusal>,
-    /// What the participant is told.
+    /// What the participants are told.
     pub settlement: Settlement,
+    /// The till's offer is confirmed with it.
+    pub quote_confirmed: Option<Rid>,
+    /// Kept for a checkout with it.
+    pub hold: Option<Box<Hold>>,
 }
 
 /// What to do with a participant's answer.
@@ -144,14 +168,51 @@ pub enum DecideStep {
     Retry,
 }
 
+/// Whose promo codes a redemption needs before it can be decided for, once its rules have passed; `None` where it
+/// needs none. A pool is asked last: what is refused anyway takes no codes.
+#[must_use]
+pub fn pool_needed<'a>(
+    view: &MemberView<'_>,
+    intent: &'a Intent,
+    shard: Option<&'a PrepareAnswer>,
+    now: Instant,
+) -> Option<(&'a str, u32)> {
+    let (reward, quantity) = match (&intent.wish, shard) {
+        (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => (&prepared.reward, prepared.quantity),
+        (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => return None,
+        (Wish::Points(purchase), _) => {
+            may_buy(view, purchase, None, now).ok()?;
+            (&purchase.reward, purchase.quantity)
+        }
+        (Wish::Gift(gift), _) => (&gift.reward, 1),
+    };
+    // A code that is kept for a checkout gives a discount or credit only; its promo codes would be none.
+    reward.pool_id.as_deref().filter(|_| intent.checkout().is_none()).map(|pool_id| (pool_id, quantity))
+}
+
+/// Whether a purchase may be made now.
+fn may_buy(
+    view: &MemberView<'_>,
+    purchase: &Purchase,
+    names: Option<&Names<'_>>,
+    now: Instant,
+) -> Result<Payment, Refusal> {
+    if let Some(terms) = &purchase.quote {
+        crate::quote::confirm_check(view.quote, view.last_bought_at, purchase.at, now)?;
+        let quote_id = names.map(|names| names.quote(&terms.quote));
+        return purchase::check(purchase, view.wallet.points, quote_id);
+    }
+    purchase::check(purchase, view.wallet.points, None)
+}
+
 /// Step 5. The first decision on a rid is final.
 ///
 /// # Errors
-/// [`BalanceOverflow`]: nothing is decided, so the participant is told nothing until it asks.
+/// [`BalanceOverflow`]: nothing is decided, so the participants are told nothing until they ask.
 pub fn decide(
     view: &MemberView<'_>,
     intent: &Intent,
-    answer: &PrepareAnswer,
+    answers: Answers<'_>,
     names: &Names<'_>,
     now: Instant,
 ) -> Result<DecideStep, BalanceOverflow> {
@@ -161,39 +222,126 @@ pub fn decide(
         Known::Open(fp) if fp != intent.fp => return Ok(DecideStep::Abort),
         Known::Open(_) | Known::Absent => {}
     }
-    let decision = match answer {
-        PrepareAnswer::Late => return Ok(DecideStep::Retry),
-        PrepareAnswer::Refused { refusal, reward_id } => {
-            refuse(view, intent, (refusal.clone(), reward_id.clone()), Settlement::None, names, now)
-        }
-        PrepareAnswer::Prepared(prepared) => {
-            // The limit whose scope is the member is held by the Member, in this very transaction.
-            if prepared.per_member.is_some_and(|limit| view.member_uses >= limit) {
-                let reward_id = Some(prepared.reward.reward_id.clone());
-                refuse(view, intent, (Refusal::MemberLimitReached, reward_id), Settlement::Abort, names, now)
-            } else {
-                grant(view, intent, prepared, names, now)?
-            }
-        }
+    let decision = match &intent.wish {
+        Wish::Code(code) => decide_code(view, intent, code, answers, names, now)?,
+        Wish::Points(purchase) => decide_purchase(view, intent, purchase, answers, names, now)?,
+        Wish::Gift(gift) => decide_gift(view, intent, gift, answers, names, now)?,
     };
-    Ok(DecideStep::Commit(Box::new(decision)))
+    Ok(decision.map_or(DecideStep::Retry, |decision| DecideStep::Commit(Box::new(decision))))
+}
+
+/// `None`: ask the participants again, with a fresh deadline.
+type Decided = Result<Option<Decision>, BalanceOverflow>;
+
+fn decide_code(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    code: &CodeWish,
+    answers: Answers<'_>,
+    names: &Names<'_>,
+    now: Instant,
+) -> Decided {
+    let prepared = match answers.shard {
+        Some(PrepareAnswer::Prepared(prepared)) => prepared,
+        Some(PrepareAnswer::Refused { refusal, reward_id }) => {
+            let why = (refusal.clone(), reward_id.clone());
+            return Ok(Some(refuse(view, intent, why, Settlement::None, names, now)));
+        }
+        Some(PrepareAnswer::Late) | None => return Ok(None),
+    };
+    let why = |refusal| (refusal, Some(prepared.reward.reward_id.clone()));
+    // The limit whose scope is the member is held by the Member, in this very transaction.
+    if prepared.per_member.is_some_and(|limit| view.member_uses >= limit) {
+        let refused = why(Refusal::MemberLimitReached);
+        return Ok(Some(refuse(view, intent, refused, Settlement::Abort, names, now)));
+    }
+    if let Some(checkout) = &code.checkout {
+        return Ok(Some(hold(view, intent, prepared, checkout, names, now)));
+    }
+    let quantity = prepared.quantity;
+    match promo_codes(&prepared.reward, quantity, answers.pool) {
+        Promo::Unknown => Ok(None),
+        Promo::Short(refusal) => Ok(Some(refuse(view, intent, why(refusal), Settlement::Abort, names, now))),
+        Promo::Codes(codes) => {
+            let gift = Gift { definition: &prepared.reward, quantity, source: None, reference: None };
+            grant(view, intent, &gift, (codes, None), names, now).map(Some)
+        }
+    }
+}
+
+fn decide_purchase(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    purchase: &Purchase,
+    answers: Answers<'_>,
+    names: &Names<'_>,
+    now: Instant,
+) -> Decided {
+    let Purchase { reward, quantity, .. } = purchase;
+    let why = |refusal| (refusal, Some(reward.reward_id.clone()));
+    let payment = match may_buy(view, purchase, Some(names), now) {
+        Ok(payment) => payment,
+        Err(refusal) => return Ok(Some(refuse(view, intent, why(refusal), Settlement::Abort, names, now))),
+    };
+    match promo_codes(reward, *quantity, answers.pool) {
+        Promo::Unknown => Ok(None),
+        Promo::Short(refusal) => Ok(Some(refuse(view, intent, why(refusal), Settlement::None, names, now))),
+        Promo::Codes(codes) => {
+            let gift = Gift { definition: reward, quantity: *quantity, source: None, reference: None };
+            let decision = grant(view, intent, &gift, (codes, Some((payment, purchase))), names, now)?;
+            Ok(Some(decision))
+        }
+    }
+}
+
+fn decide_gift(
+    view: &MemberView<'_>,
+    intent: &Intent,
+    wish: &GiftWish,
+    answers: Answers<'_>,
+    names: &Names<'_>,
+    now: Instant,
+) -> Decided {
+    let GiftWish { reward, source, reference, .. } = wish;
+    match promo_codes(reward, 1, answers.pool) {
+        Promo::Unknown => Ok(None),
+        Promo::Short(refusal) => {
+            let why = (refusal, Some(reward.reward_id.clone()));
+            Ok(Some(refuse(view, intent, why, Settlement::None, names, now)))
+        }
+        Promo::Codes(codes) => {
+            let (source, reference) = (Some(*source), reference.as_deref());
+            let gift = Gift { definition: reward, quantity: 1, source, reference };
+            grant(view, intent, &gift, (codes, None), names, now).map(Some)
+        }
+    }
 }
 
 /// The redemption of an intent before anything is known.
-fn blank(
+pub(crate) fn blank(
     intent: &Intent,
     status: RedemptionStatus,
     names: &Names<'_>,
     created_at: Instant,
     now: Instant,
 ) -> Redemption {
+    let (kind, reward_id, quantity, reason) = match &intent.wish {
+        Wish::Code(_) => (RedemptionKind::Code, None, 1, None),
+        Wish::Points(Purchase { reward, quantity, quote, .. }) => {
+            let reason = quote.as_ref().and_then(|terms| terms.override_reason.clone());
+            (RedemptionKind::Points, Some(reward.reward_id.clone()), *quantity, reason)
+        }
+        Wish::Gift(gift) => (RedemptionKind::Gift, Some(gift.reward.reward_id.clone()), 1, Some(gift.reason.clone())),
+    };
     Redemption {
         redemption_id: names.redemption(&intent.rid),
         status,
-        kind: RedemptionKind::Code,
-        campaign: Some(intent.campaign),
-        reward_id: None,
-        quantity: 1,
+        kind,
+        campaign: intent.code().map(|code| code.campaign),
+        reward_id,
+        quantity,
+        points_spent: None,
+        goodwill_points: None,
         ledger: vec![],
         rewards: vec![],
         refusal: None,
@@ -204,7 +352,7 @@ fn blank(
         created_at,
         updated_at: now,
         by: intent.actor.clone(),
-        reason: None,
+        reason,
         order: intent.order.clone(),
     }
 }
@@ -230,7 +378,7 @@ pub fn open(
     }
 }
 
-fn refuse(
+pub(crate) fn refuse(
     view: &MemberView<'_>,
     intent: &Intent,
     (refusal, reward_id): (Refusal, Option<String>),
@@ -258,96 +406,14 @@ fn refuse(
         attempt: refusal == Refusal::CodeNotRecognised,
         refusal: Some(refusal),
         settlement,
+        quote_confirmed: None,
+        hold: None,
     }
 }
 
-fn draft(view: &MemberView<'_>, intent: &Intent, action: &str, names: &Names<'_>) -> Draft {
+pub(crate) fn draft(view: &MemberView<'_>, intent: &Intent, action: &str, names: &Names<'_>) -> Draft {
     let actor = Actor::of(intent.actor.as_deref(), view.member_id, view.pid);
     Draft::new(actor.audited, action).subject(names.redemption(&intent.rid))
-}
-
-fn grant(
-    view: &MemberView<'_>,
-    intent: &Intent,
-    prepared: &Prepared,
-    names: &Names<'_>,
-    now: Instant,
-) -> Result<Decision, BalanceOverflow> {
-    let Prepared { reward, quantity, .. } = prepared;
-    let gift = Gift { definition: reward, quantity: *quantity, source: None, reference: None };
-    let actor = Actor::of(intent.actor.as_deref(), view.member_id, view.pid);
-    let mut work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
-    give(&mut work, &gift, &actor)?;
-    let before = blank(intent, RedemptionStatus::Redeemed, names, view.opened_at.unwrap_or(now), now);
-    let redemption = given(before, &work, &gift, now);
-    let action = format!("redemption.{}", redemption.status.name());
-    let changes = work.finish(None, redemption, draft(view, intent, &action, names));
-    Ok(Decision {
-        changes,
-        member_uses: Some(view.member_uses.saturating_add(1).min(INTEGER_MAX)),
-        attempt: false,
-        refusal: None,
-        settlement: Settlement::Settle,
-    })
-}
-
-/// A redemption with what it has given.
-fn given(before: Redemption, work: &Work<'_>, gift: &Gift<'_>, now: Instant) -> Redemption {
-    let line = |row: &LedgerRow| LedgerLine {
-        ledger_id: row.ledger_id.clone(),
-        number: row.number.clone(),
-        quantity: row.quantity,
-    };
-    let redemption = Redemption {
-        reward_id: Some(gift.definition.reward_id.clone()),
-        quantity: gift.quantity,
-        ledger: work.ledger.iter().map(line).collect(),
-        rewards: work.rewards.iter().map(|record| record.reward.id.clone()).collect(),
-        attempts_max: gift.definition.attempts_max,
-        ..before
-    };
-    follow(&redemption, &work.rewards, now)
-}
-
-/// A gift by hand, or by a service for a mission or a tournament: no participant has a say, so this commit is all.
-///
-/// # Errors
-/// [`BalanceOverflow`]: nothing is given.
-pub fn gift(
-    view: &MemberView<'_>,
-    rid: Rid,
-    gift: &Gift<'_>,
-    (actor, reason): (&Actor, &str),
-    names: &Names<'_>,
-    now: Instant,
-) -> Result<Changes, BalanceOverflow> {
-    let mut work = Work::deciding(view.wallet, view.next_ledger_row, rid, *names, now);
-    give(&mut work, gift, actor)?;
-    let before = Redemption {
-        redemption_id: names.redemption(&rid),
-        status: RedemptionStatus::Redeemed,
-        kind: RedemptionKind::Gift,
-        campaign: None,
-        reward_id: None,
-        quantity: gift.quantity,
-        ledger: vec![],
-        rewards: vec![],
-        refusal: None,
-        attempts: 1,
-        attempts_max: gift.definition.attempts_max,
-        next_attempt_at: None,
-        last_error: None,
-        created_at: now,
-        updated_at: now,
-        by: Some(actor.shown.clone()),
-        reason: Some(reason.to_owned()),
-        order: None,
-    };
-    let redemption = given(before, &work, gift, now);
-    let mut draft = Draft::new(actor.audited.clone(), format!("redemption.{}", redemption.status.name()))
-        .subject(redemption.redemption_id.clone());
-    draft.reason = Some(reason.to_owned());
-    Ok(work.finish(None, redemption, draft))
 }
 
 /// An operator ends a redemption that could not be decided: nothing was given, and whatever a participant has
@@ -368,23 +434,39 @@ pub fn cancel_open(
     let mut draft = Draft::new(actor.audited.clone(), "redemption.cancelled").subject(redemption.redemption_id.clone());
     draft.reason = Some(reason.to_owned());
     let mut changes = work.finish(None, redemption, draft);
-    // The participant may have prepared it: it is told until it has heard.
+    // The shard may have prepared it: it is told until it has heard. A pool that has asks by itself.
     changes.give_back = true;
-    Decision { changes, member_uses: None, attempt: false, refusal: None, settlement: Settlement::Abort }
+    Decision {
+        changes,
+        member_uses: None,
+        attempt: false,
+        refusal: None,
+        settlement: Settlement::Abort,
+        quote_confirmed: None,
+        hold: None,
+    }
 }
 
 /// Step 7: what became of a prepared intent. `Err` hands it to [`decide`] with the participant's promise: the
-/// Member has never heard of it, because the request died on the way back.
+/// Member has never heard of it, because the request died on the way back. `held_until`: it was decided, and is kept
+/// for a checkout.
 ///
 /// # Errors
 /// The intent has to be decided now.
-pub fn inquire(known: Known, consumed: bool, rid_running: bool, fp: &Fingerprint) -> Result<Fate, Undecided> {
-    match known {
-        Known::Decided(first) if first == *fp && consumed => Ok(Fate::Committed),
-        Known::Decided(_) => Ok(Fate::Aborted),
-        Known::Open(first) if first != *fp => Ok(Fate::Aborted),
-        Known::Open(_) | Known::Absent if rid_running => Ok(Fate::Running),
-        Known::Open(_) | Known::Absent => Err(Undecided),
+pub fn inquire(
+    known: Known,
+    consumed: bool,
+    held_until: Option<Instant>,
+    rid_running: bool,
+    fp: &Fingerprint,
+) -> Result<Fate, Undecided> {
+    match (known, held_until) {
+        (Known::Decided(first), Some(until)) if first == *fp && consumed => Ok(Fate::Held { until }),
+        (Known::Decided(first), _) if first == *fp && consumed => Ok(Fate::Committed),
+        (Known::Decided(_), _) => Ok(Fate::Aborted),
+        (Known::Open(first), _) if first != *fp => Ok(Fate::Aborted),
+        (Known::Open(_) | Known::Absent, _) if rid_running => Ok(Fate::Running),
+        (Known::Open(_) | Known::Absent, _) => Err(Undecided),
     }
 }
 
@@ -393,74 +475,5 @@ pub fn inquire(known: Known, consumed: bool, rid_running: bool, fp: &Fingerprint
 pub struct Undecided;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::IdKey;
-    use crate::keys::MerchantId;
-    use crate::wire::{Mechanic, Method, RewardDefinition, RewardType, RewardValue};
-
-    #[test]
-    fn a_second_promise_is_settled_as_the_first_was_decided() {
-        let key = IdKey::new(vec![7; 32]).unwrap();
-        let merchant = MerchantId::new("acme").unwrap();
-        let names = Names { key: &key, merchant: &merchant };
-        let now = Instant(1_800_000_000_000);
-        let (mine, other) = (Fingerprint::of(&[b"mine"]), Fingerprint::of(&[b"other"]));
-        let intent = Intent {
-            v: super::super::MESSAGE_VERSION,
-            rid: Rid::derive(&key.mref(&merchant, "ann"), "member", "ann", "POST /v1/redemptions", "key"),
-            fp: mine,
-            campaign: 1,
-            facts: crate::rules::Facts {
-                at: now,
-                seq: 0,
-                epoch: 0,
-                profile: crate::code::Profile::S20,
-                epoch_revoked: false,
-                method: Method::Frontend,
-                currency: None,
-                attributes: crate::token::Attributes::default(),
-                roles: vec![],
-                member_uses: 0,
-            },
-            order: None,
-            actor: None,
-            deadline: now,
-        };
-        let reward = RewardDefinition {
-            reward_id: "welcome".to_owned(),
-            name: "Welcome".to_owned(),
-            kind: RewardType::Points,
-            value: RewardValue::Amount { amount: 1 },
-            player_should_claim: false,
-            automatic_activation: true,
-            valid_for_s: None,
-            duration_s: None,
-            attempts_max: 10,
-            fulfilment_timeout_s: 86_400,
-            mechanic: Mechanic::Wallet {},
-            version: 1,
-        };
-        let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
-        let wallet = Wallet::default();
-        for (known, consumed, step) in [
-            (Known::Decided(mine), true, DecideStep::Replay),
-            (Known::Decided(mine), false, DecideStep::Abort),
-            (Known::Decided(other), true, DecideStep::Abort),
-            (Known::Decided(other), false, DecideStep::Abort),
-            (Known::Open(other), false, DecideStep::Abort),
-        ] {
-            let view = MemberView {
-                known,
-                consumed,
-                member_uses: 0,
-                wallet: &wallet,
-                next_ledger_row: 1,
-                opened_at: None,
-                member_id: "ann",
-                pid: "p1",
-            };
-            assert_eq!(decide(&view, &intent, &answer, &names, now), Ok(step), "{known:?}, consumed: {consumed}");
-        }
-    }
-}
+#[path = "member_tests.rs"]
+mod tests;

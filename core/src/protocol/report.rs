@@ -39,17 +39,64 @@ pub struct Outgoing {
     pub mref: Option<Mref>,
 }
 
+/// Who keeps a prepared use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Participant {
+    /// A CodeShard: the use of a code.
+    Shard {
+        /// Campaign number.
+        campaign: u16,
+        /// Number of the shard.
+        shard: u32,
+    },
+    /// A Pool: promo codes.
+    Pool {
+        /// Which, of the same merchant.
+        pool_id: String,
+    },
+}
+
 /// A prepared use whose pending row can go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// Campaign number.
-    pub campaign: u16,
-    /// Number of the shard.
-    pub shard: u32,
+    /// Who is told.
+    pub participant: Participant,
     /// Redemption.
     pub rid: Rid,
     /// Command.
     pub fp: Fingerprint,
+}
+
+/// How long a redemption took, from its request to a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// In the row of the first commit that a 2xx could name it after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_ms: Option<u64>,
+    /// In the row of its decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_ms: Option<u64>,
+}
+
+impl Took {
+    /// Of the commit that makes an undecided redemption durable. `arrived` is when its request came in.
+    #[must_use]
+    pub fn accepting(arrived: Option<Instant>, now: Instant) -> Option<Self> {
+        Some(Self { accepted_ms: Some(since(arrived?, now)), decided_ms: None })
+    }
+
+    /// Of the commit that decides: the first that was durable, unless the redemption was opened before.
+    #[must_use]
+    pub fn deciding(arrived: Option<Instant>, opened_at: Option<Instant>, now: Instant) -> Option<Self> {
+        let decided = since(arrived.or(opened_at)?, now);
+        Some(Self { accepted_ms: opened_at.is_none().then_some(decided), decided_ms: Some(decided) })
+    }
+}
+
+/// No time is negative, whatever the clock did.
+fn since(from: Instant, now: Instant) -> u64 {
+    u64::try_from(now.0 - from.0).unwrap_or_default()
 }
 
 /// One row of a report.
@@ -72,9 +119,12 @@ pub struct ReportRow {
     /// What endpoints are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Outgoing>,
-    /// What the participant is told.
+    /// What participants are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settled>,
+    /// How long it took, where that came to an end with this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Settled>,
+    pub took: Option<Took>,
 }
 
 /// A report.
@@ -95,6 +145,23 @@ pub fn month_of(at: Instant) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_once_each() {
+        let took = |accepted_ms, decided_ms| Some(Took { accepted_ms, decided_ms });
+        let (arrived, opened, now) = (Some(Instant(100)), Some(Instant(130)), Instant(175));
+        assert_eq!(Took::accepting(arrived, Instant(130)), took(Some(30), None));
+        assert_eq!(Took::accepting(None, now), None);
+        for (arrived, opened, expected) in [
+            (arrived, None, took(Some(75), Some(75))),
+            (arrived, opened, took(None, Some(75))),
+            (None, opened, took(None, Some(45))),
+            (None, None, None),
+            (Some(Instant(180)), None, took(Some(0), Some(0))),
+        ] {
+            assert_eq!(Took::deciding(arrived, opened, now), expected);
+        }
+    }
 
     #[test]
     fn months() {

@@ -1,9 +1,10 @@
 //! Decisions of a CodeShard: which uses are taken, and by which redemption.
 //!
 //! Per (rid, fp): absent → prepared (use row and pending row) → committed (use row) | absent (abort).
-//! A prepared use counts as used in every answer.
+//! A prepared use counts as used in every answer. One that is kept for a checkout stays pending: it says "held", not
+//! "used", until the Member's word ends it, however long its time is over.
 
-use super::{Fate, Intent, PrepareAnswer, Prepared};
+use super::{CodeWish, Fate, Intent, PrepareAnswer, Prepared};
 use crate::ids::Rid;
 use crate::refusal::Refusal;
 use crate::rules::{Rules, Usage, evaluate, recognised};
@@ -34,7 +35,8 @@ pub enum PrepareStep {
     /// This member has uses here that their Member does not count: a try that died before it was decided, or a use
     /// that is being given back. Ask the Member about its pending rows at once, and answer that it is too late.
     AskFirst,
-    /// Write the use row and the pending row, count the use, arm the alarm; then answer.
+    /// Write the use row and the pending row, count the use, arm the alarm; then answer. What is for a checkout counts
+    /// as held until the Member says otherwise.
     Consume(Prepared),
 }
 
@@ -45,7 +47,10 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
         return PrepareStep::Answer(PrepareAnswer::Prepared(prepared.clone()));
     }
     let refused = |refusal, reward_id| PrepareStep::Answer(PrepareAnswer::Refused { refusal, reward_id });
-    let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), &intent.facts)) else {
+    let Some(CodeWish { facts, checkout, .. }) = intent.code() else {
+        return refused(Refusal::CodeNotRecognised, None);
+    };
+    let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), facts)) else {
         return refused(Refusal::CodeNotRecognised, None);
     };
     let prepared = Prepared { reward: rules.reward.clone(), quantity: rules.quantity, per_member: rules.per_member };
@@ -60,10 +65,10 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
     if intent.deadline < now {
         return PrepareStep::Answer(PrepareAnswer::Late);
     }
-    if rules.kind == CampaignKind::Shared && view.usage.mine_count > intent.facts.member_uses {
+    if rules.kind == CampaignKind::Shared && view.usage.mine_count > facts.member_uses {
         return PrepareStep::AskFirst;
     }
-    let verdicts = evaluate(rules, &intent.facts, &view.usage, earlier);
+    let verdicts = evaluate(rules, facts, checkout.as_ref(), &view.usage, earlier);
     match verdicts.into_iter().find_map(|(_, refusal)| refusal) {
         Some(refusal) => refused(refusal, Some(prepared.reward.reward_id)),
         None => PrepareStep::Consume(prepared),
@@ -79,6 +84,11 @@ pub enum PendingStep {
     GiveBack,
     /// Leave it and ask again later.
     Keep,
+    /// Leave it, kept for a checkout until then, and ask again when that is over.
+    Hold {
+        /// When the hold ends by itself.
+        until: Instant,
+    },
 }
 
 /// What a shard does with the Member's answer about a pending row. A row that is gone is left alone: settled
@@ -88,6 +98,7 @@ pub const fn settle(pending: bool, fate: Fate) -> PendingStep {
     match (pending, fate) {
         (true, Fate::Committed) => PendingStep::Commit,
         (true, Fate::Aborted) => PendingStep::GiveBack,
+        (true, Fate::Held { until }) => PendingStep::Hold { until },
         (true, Fate::Running) | (false, _) => PendingStep::Keep,
     }
 }

@@ -7,7 +7,7 @@ use super::work::{Changes, Refused, View, Work};
 use crate::audit::Draft;
 use crate::limits::DELIVERY_LOST_MS;
 use crate::time::Instant;
-use crate::wallet::{BalanceOverflow, Names};
+use crate::wallet::{BalanceOverflow, Entry, Names, Note};
 use crate::wire::{Reward, RewardDefinition, RewardSource, RewardState, RewardType};
 
 /// What is given, and from where.
@@ -42,7 +42,8 @@ pub fn give(work: &mut Work<'_>, gift: &Gift<'_>, actor: &Actor) -> Result<(), B
     }
     if work.ledger.is_empty() {
         // Whatever is applied later, the redemption itself has its receipt.
-        work.row(crate::wallet::Entry::without_balance(), "redemption", quantity, actor, (None, None));
+        let note = Note { quantity: Some(quantity), ..Note::default() };
+        work.row(Entry::without_balance(), "redemption", actor, note);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::record::{Actor, Notice};
 use super::work::{Changes, Refused, View, Work};
 use crate::audit::Draft;
 use crate::time::Instant;
-use crate::wallet::Names;
+use crate::wallet::{Names, Note};
 use crate::wire::{Redemption, RedemptionStatus, Resolution, RewardState};
 
 /// The redemption as its rewards make it. Once granted it stays so: what later becomes of a reward changes the
@@ -62,8 +62,9 @@ pub const fn operator_moves(status: RedemptionStatus, tester: bool) -> &'static 
         RedemptionStatus::Granting | RedemptionStatus::Redeemed if tester => &["granted", "cancelled", "reset"],
         RedemptionStatus::Granting | RedemptionStatus::Redeemed => &["granted", "cancelled"],
         RedemptionStatus::Cancelled | RedemptionStatus::Reversed => &["reset"],
-        RedemptionStatus::Granted if tester => &["reset"],
-        RedemptionStatus::Granted | RedemptionStatus::Refused | RedemptionStatus::Held => &[],
+        RedemptionStatus::Granted if tester => &["reversed", "reset"],
+        RedemptionStatus::Granted => &["reversed"],
+        RedemptionStatus::Refused | RedemptionStatus::Held => &[],
     }
 }
 
@@ -188,7 +189,8 @@ fn resolve_granted(
     Ok(work.finish(Some(view.redemption), redemption, draft(actor, "redemption.granted", view, Some(reason))))
 }
 
-/// Takes every reward back and ends the redemption; its use is given back.
+/// Takes every reward back, returns what was paid, and ends the redemption; its use is given back, its promo codes go to
+/// quarantine.
 fn take_all_back(
     view: &View<'_>,
     status: RedemptionStatus,
@@ -198,6 +200,7 @@ fn take_all_back(
     at: Instant,
 ) -> Result<Changes, Refused> {
     let mut work = Work::on(view, *names, at);
+    refund(&mut work, view, actor, reason)?;
     for index in 0..view.rewards.len() {
         take_one_back(&mut work, index, actor, reason)?;
     }
@@ -208,8 +211,18 @@ fn take_all_back(
     redemption.updated_at = at;
     let action = format!("redemption.{}", status.name());
     let mut changes = work.finish(Some(view.redemption), redemption, draft(actor, &action, view, reason));
-    changes.give_back = view.consumed;
+    (changes.give_back, changes.quarantine) = (view.consumed, true);
     Ok(changes)
+}
+
+/// Returns what was paid, row by row. Before anything is taken back: whoever bought points with points has both.
+fn refund(work: &mut Work<'_>, view: &View<'_>, actor: &Actor, reason: Option<&str>) -> Result<(), Refused> {
+    for paid in view.paid {
+        let note = Note { quantity: paid.quantity, reason, reverses: Some(&paid.ledger_id), ..Note::default() };
+        let (what, amount) = ((paid.asset.as_str(), paid.currency.as_deref()), paid.amount.unsigned_abs());
+        work.put_back(what, amount, "reversal", actor, note)?;
+    }
+    Ok(())
 }
 
 /// Deletes one reward wherever it stands; what has ended without effect stays as it is.
@@ -247,8 +260,67 @@ pub fn delete(view: &View<'_>, index: usize, actor: &Actor, reason: &str, names:
         return Verdict { changes: None, refused: Some(Refused::illegal(record.state(), By::Administrator)) };
     }
     let mut work = Work::on(view, *names, at);
-    let done = take_one_back(&mut work, index, actor, Some(reason));
-    Verdict::of(done.map(|()| conclude(view, work, index, actor, Some(reason))))
+    Verdict::of(delete_one(&mut work, view, index, actor, reason).map(|reversed| {
+        let mut changes = conclude(view, work, index, actor, Some(reason));
+        changes.quarantine = reversed;
+        changes
+    }))
+}
+
+/// Answers whether nothing is left of a redemption that was not finished: then what was paid is returned too.
+fn delete_one(
+    work: &mut Work<'_>,
+    view: &View<'_>,
+    index: usize,
+    actor: &Actor,
+    reason: &str,
+) -> Result<bool, Refused> {
+    take_one_back(work, index, actor, Some(reason))?;
+    let reversed = view.redemption.status != RedemptionStatus::Reversed
+        && follow(view.redemption, &work.rewards, work.at).status == RedemptionStatus::Reversed;
+    if reversed {
+        refund(work, view, actor, Some(reason))?;
+    }
+    Ok(reversed)
+}
+
+/// Takes a granted redemption back: rewards deleted with their value, what was paid returned, promo codes to quarantine.
+/// The use of a code is given back only where that is said. Staff reverse their own, `staff_window_s` seconds long;
+/// without it anybody's, at any time.
+#[must_use]
+pub fn reverse(
+    view: &View<'_>,
+    give_back: bool,
+    staff_window_s: Option<u32>,
+    (actor, reason): (&Actor, &str),
+    names: &Names<'_>,
+    at: Instant,
+) -> Verdict {
+    let redemption = view.redemption;
+    let refused = |refused| Verdict { changes: None, refused: Some(refused) };
+    if staff_window_s.is_some() && redemption.by.as_ref() != Some(&actor.shown) {
+        return refused(Refused::NotOwn);
+    }
+    match redemption.status {
+        RedemptionStatus::Granted => {}
+        RedemptionStatus::Reversed => return refused(Refused::AlreadyReversed),
+        RedemptionStatus::Redeeming
+        | RedemptionStatus::RedeemFailed
+        | RedemptionStatus::Refused
+        | RedemptionStatus::Held
+        | RedemptionStatus::Redeemed
+        | RedemptionStatus::Granting
+        | RedemptionStatus::GrantFailed
+        | RedemptionStatus::Cancelled => return refuse(view, false),
+    }
+    let ends_at = staff_window_s.map(|seconds| redemption.created_at.plus_ms(i64::from(seconds) * 1_000));
+    if ends_at.is_some_and(|ends_at| ends_at <= at) {
+        return refused(Refused::ReversalWindowOver);
+    }
+    Verdict::of(take_all_back(view, RedemptionStatus::Reversed, actor, Some(reason), names, at).map(|mut changes| {
+        changes.give_back &= give_back;
+        changes
+    }))
 }
 
 /// The member may redeem again: from cancelled or reversed, and for testers from anywhere.

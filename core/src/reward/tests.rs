@@ -30,6 +30,7 @@ struct Shelf {
     wallet: Wallet,
     ledger: Vec<LedgerRow>,
     consumed: bool,
+    quarantined: bool,
     at: Instant,
     calls: u32,
 }
@@ -49,6 +50,7 @@ impl Shelf {
             wallet,
             ledger: vec![],
             consumed: true,
+            quarantined: false,
             at: START,
             calls: 0,
         }
@@ -67,6 +69,9 @@ impl Shelf {
             wallet: &shelf.wallet,
             next_ledger_row: 1,
             opened_at: None,
+            quote: None,
+            last_bought_at: None,
+            book: None,
             member_id: "ann",
             pid: "p1",
         };
@@ -77,7 +82,7 @@ impl Shelf {
     }
 
     fn write(&mut self, changes: Changes) {
-        let Changes { redemption, rewards, ledger, wallet, give_back, audit, .. } = changes;
+        let Changes { redemption, rewards, ledger, wallet, give_back, quarantine, audit, .. } = changes;
         assert!(audit.is_some(), "each commit has an audit entry");
         self.redemption = redemption.or(self.redemption.take());
         for record in rewards {
@@ -89,22 +94,34 @@ impl Shelf {
         self.ledger.extend(ledger);
         self.wallet = wallet.unwrap_or_else(|| self.wallet.clone());
         self.consumed &= !give_back;
+        self.quarantined |= quarantine;
     }
 
     fn ask<T>(&self, decide: impl FnOnce(&View<'_>, &Names<'_>, Instant) -> T) -> T {
         let names = Names { key: &self.key, merchant: &self.merchant };
+        let redemption = self.redemption.as_ref().unwrap();
+        let paid: Vec<LedgerRow> = redemption
+            .points_spent
+            .filter(|points| *points > 0)
+            .map(|_| redemption.ledger.iter().map(|line| self.row(&line.ledger_id).clone()).collect())
+            .unwrap_or_default();
         let view = View {
-            redemption: self.redemption.as_ref().unwrap(),
+            redemption,
             rid: self.rid,
             rewards: &self.rewards,
             wallet: &self.wallet,
             next_ledger_row: u64::try_from(self.ledger.len()).unwrap() + 1,
+            paid: &paid,
             features_elsewhere: &[],
             consumed: self.consumed,
             member_id: "ann",
             pid: "p1",
         };
         decide(&view, &names, self.at)
+    }
+
+    fn row(&self, ledger_id: &str) -> &LedgerRow {
+        self.ledger.iter().find(|row| row.ledger_id == ledger_id).unwrap()
     }
 
     fn verdict(&mut self, decide: impl FnOnce(&View<'_>, &Names<'_>, Instant) -> Verdict) -> Option<Refused> {
@@ -277,7 +294,7 @@ fn quantity_is_one_reward_or_one_for_each_unit() {
         json!({ "name": "B", "type": "level_booster", "value": { "multiplier_permille": 2000 }, "duration_s": 60 });
     let shelf = Shelf::with(booster, 3);
     assert_eq!(shelf.rewards.iter().map(|record| record.reward.quantity).collect::<Vec<_>>(), [1, 1, 1]);
-    assert_eq!((shelf.ledger.len(), shelf.ledger[0].quantity), (1, 3));
+    assert_eq!((shelf.ledger.len(), shelf.ledger[0].quantity), (1, Some(3)));
 }
 
 #[test]
@@ -626,7 +643,7 @@ fn testers_start_over_from_anywhere() {
     let resets = |shelf: &mut Shelf, tester| {
         shelf.verdict(|view, names, at| reset(view, tester, (&admin(), "test run"), names, at))
     };
-    assert_eq!(resets(&mut shelf, false), illegal("granted", &[]));
+    assert_eq!(resets(&mut shelf, false), illegal("granted", &["reversed"]));
     assert_eq!(resets(&mut shelf, true), None);
     assert_eq!((shelf.status(), shelf.wallet.points, shelf.consumed), (RedemptionStatus::Reversed, 0, false));
     assert_eq!(resets(&mut shelf, true), None, "from reversed for everybody");
@@ -648,3 +665,5 @@ fn a_cancellation_is_told_until_heard() {
 
 #[path = "tests_random.rs"]
 mod random;
+#[path = "tests_reversal.rs"]
+mod reversal;

@@ -6,7 +6,9 @@ use crate::audit::Draft;
 use crate::ids::Rid;
 use crate::limits::MOVES_KEPT;
 use crate::time::Instant;
-use crate::wallet::{BalanceOverflow, Cause, Entry, Names, ValueSpent, apply, booster, take_back};
+use crate::wallet::{
+    BalanceOverflow, Cause, Entry, Names, Note, ValueSpent, apply, booster, put_back, spend, take_back,
+};
 use crate::wire::{LedgerRow, Redemption, RedemptionStatus, Reward, RewardMove, RewardState, Wallet};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -24,6 +26,8 @@ pub struct View<'a> {
     pub wallet: &'a Wallet,
     /// Number of the next ledger row.
     pub next_ledger_row: u64,
+    /// The rows by which it was paid for, where it was.
+    pub paid: &'a [LedgerRow],
     /// Features that applied rewards of other redemptions give.
     pub features_elsewhere: &'a [String],
     /// Whether the use still belongs to it.
@@ -45,8 +49,12 @@ pub struct Changes {
     pub ledger: Vec<LedgerRow>,
     /// The wallet after it, where it changed.
     pub wallet: Option<Wallet>,
+    /// The wallet before it, where it changed: what is written is the difference.
+    pub wallet_before: Option<Wallet>,
     /// The use is given back: the member's counter goes down, and the participant is told until it has heard.
     pub give_back: bool,
+    /// Its promo codes go to quarantine; the pool is told until it has heard.
+    pub quarantine: bool,
     /// Feed events: type and data.
     pub events: Vec<(&'static str, Value)>,
     /// The audit entry.
@@ -74,6 +82,12 @@ pub enum Refused {
     },
     /// A balance would leave the integers that clients keep exactly.
     Overflow,
+    /// It was taken back before.
+    AlreadyReversed,
+    /// The time in which staff may take it back is over.
+    ReversalWindowOver,
+    /// Staff take back only what they have given.
+    NotOwn,
 }
 
 impl From<BalanceOverflow> for Refused {
@@ -124,18 +138,20 @@ pub struct Work<'a> {
     pub(crate) rewards: Vec<RewardRecord>,
     touched: BTreeSet<usize>,
     moved: BTreeSet<usize>,
+    before: &'a Wallet,
     wallet: Wallet,
     wallet_changed: bool,
     features_elsewhere: Vec<String>,
     next_row: u64,
     pub(crate) ledger: Vec<LedgerRow>,
     moves: Vec<Value>,
+    told: Vec<(&'static str, Value)>,
 }
 
 impl<'a> Work<'a> {
     /// For a redemption that is being decided.
     #[must_use]
-    pub fn deciding(wallet: &Wallet, next_row: u64, rid: Rid, names: Names<'a>, at: Instant) -> Self {
+    pub fn deciding(wallet: &'a Wallet, next_row: u64, rid: Rid, names: Names<'a>, at: Instant) -> Self {
         Self {
             names,
             at,
@@ -144,18 +160,20 @@ impl<'a> Work<'a> {
             rewards: vec![],
             touched: BTreeSet::new(),
             moved: BTreeSet::new(),
+            before: wallet,
             wallet: wallet.clone(),
             wallet_changed: false,
             features_elsewhere: vec![],
             next_row,
             ledger: vec![],
             moves: vec![],
+            told: vec![],
         }
     }
 
     /// For a redemption that was decided before.
     #[must_use]
-    pub fn on(view: &View<'_>, names: Names<'a>, at: Instant) -> Self {
+    pub fn on(view: &View<'a>, names: Names<'a>, at: Instant) -> Self {
         let mut work = Self::deciding(view.wallet, view.next_ledger_row, view.rid, names, at);
         work.row_kind = "reward";
         work.rewards = view.rewards.to_vec();
@@ -213,21 +231,47 @@ impl<'a> Work<'a> {
     }
 
     /// Writes a ledger row.
-    pub(crate) fn row(
-        &mut self,
-        entry: Entry,
-        kind: &str,
-        quantity: u32,
-        actor: &Actor,
-        (reason, reverses): (Option<&str>, Option<&str>),
-    ) -> String {
+    pub(crate) fn row(&mut self, entry: Entry, kind: &str, actor: &Actor, note: Note<'_>) -> String {
         let rid = self.rid;
-        let cause = Cause { kind, rid: &rid, quantity, by: &actor.shown, reason, reverses, at: self.at };
+        let cause = Cause { kind, mref: rid.mref(), rid: Some(&rid), by: &actor.shown, note, at: self.at };
         let row = cause.row(entry, self.next_row, &self.names);
         self.next_row += 1;
         let id = row.ledger_id.clone();
         self.ledger.push(row);
         id
+    }
+
+    /// Takes what is there out of the wallet, with its row.
+    pub(crate) fn spend(
+        &mut self,
+        (asset, currency): (&str, Option<&str>),
+        amount: u64,
+        kind: &str,
+        actor: &Actor,
+        note: Note<'_>,
+    ) -> Result<String, ValueSpent> {
+        let entry = spend(&mut self.wallet, asset, currency, amount)?;
+        self.wallet_changed = true;
+        Ok(self.row(entry, kind, actor, note))
+    }
+
+    /// Puts back into the wallet what was taken out, with its row.
+    pub(crate) fn put_back(
+        &mut self,
+        (asset, currency): (&str, Option<&str>),
+        amount: u64,
+        kind: &str,
+        actor: &Actor,
+        note: Note<'_>,
+    ) -> Result<String, BalanceOverflow> {
+        let entry = put_back(&mut self.wallet, asset, currency, amount)?;
+        self.wallet_changed = true;
+        Ok(self.row(entry, kind, actor, note))
+    }
+
+    /// Tells the member's feed.
+    pub(crate) fn tell(&mut self, kind: &'static str, data: Value) {
+        self.told.push((kind, data));
     }
 
     /// Applies a reward's value to the wallet, and lets boosters run.
@@ -237,7 +281,8 @@ impl<'a> Work<'a> {
             && let Some(entry) = apply(&mut self.wallet, &record.reward, self.at)?
         {
             self.wallet_changed = true;
-            let ledger_id = self.row(entry.clone(), self.row_kind, record.reward.quantity, actor, (None, None));
+            let note = Note { quantity: Some(record.reward.quantity), ..Note::default() };
+            let ledger_id = self.row(entry.clone(), self.row_kind, actor, note);
             if let Some(record) = self.touch(index) {
                 record.applied = Some(Applied { ledger_id, entry });
             }
@@ -267,7 +312,9 @@ impl<'a> Work<'a> {
             let elsewhere = applied.entry.feature.as_ref().is_some_and(|key| self.features_elsewhere.contains(key));
             let entry = take_back(&mut self.wallet, &applied.entry, elsewhere)?;
             self.wallet_changed = true;
-            self.row(entry, kind, record.reward.quantity, actor, (reason, Some(&applied.ledger_id)));
+            let reverses = Some(applied.ledger_id.as_str());
+            let note = Note { quantity: Some(record.reward.quantity), reason, reverses, ..Note::default() };
+            self.row(entry, kind, actor, note);
             if let Some(record) = self.touch(index) {
                 record.applied = None;
             }
@@ -333,12 +380,15 @@ impl<'a> Work<'a> {
         if self.wallet_changed {
             push("wallet.updated", serde_json::to_value(&self.wallet));
         }
+        events.extend(self.told);
         Changes {
             redemption: changed.then_some(redemption),
             rewards,
             ledger: self.ledger,
+            wallet_before: self.wallet_changed.then(|| self.before.clone()),
             wallet: self.wallet_changed.then_some(self.wallet),
             give_back: false,
+            quarantine: false,
             events,
             audit: Some(Draft { data: Some(data), ..draft }),
             outgoing,

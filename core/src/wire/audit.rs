@@ -39,6 +39,8 @@ pub struct VerifyBody {
     pub member_id: Option<String>,
     /// A campaign's number.
     pub campaign: Option<u16>,
+    /// A pool.
+    pub pool_id: Option<String>,
 }
 
 /// Answer of `POST /v1/verify`.

@@ -54,13 +54,28 @@ fn text_of(body: &[u8]) -> Result<&str, InvalidRequest> {
 /// # Errors
 /// What is wrong, with the path to it.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
+    parse_nullable(body, None)
+}
+
+/// Parses a JSON body in which null in one field takes its value away.
+///
+/// # Errors
+/// What is wrong, with the path to it.
+pub fn parse_nullable<T: DeserializeOwned>(body: &[u8], nullable: Option<&str>) -> Result<T, InvalidRequest> {
     let body = body_parts(body)?;
     let parsed = T::deserialize(&body).map_err(|error| complaint(&error))?;
-    // Absent is absent: null is for merge patches only.
-    match body.null_path() {
+    // Absent is absent: elsewhere null is for merge patches only.
+    match body.null_path(nullable) {
         None => Ok(parsed),
         Some(path) => Err(InvalidRequest::one(&path, "null is not a value here; leave the field out")),
     }
+}
+
+/// `deserialize_with` for a field in which null takes the value away: `Some(None)`.
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A body taken apart: an object. Apart from [`parse`], which is compiled for every kind of body.

@@ -5,7 +5,7 @@ use super::definition::{RewardType, check_name, valid_currency};
 use crate::code::Profile;
 use crate::limits::{INTEGER_MAX, LIST_ENTRIES_MAX, QUANTITY_MAX, USES_PER_CODE_MAX};
 use crate::time::{Date, Instant, Zone};
-use crate::token::valid_attribute;
+use crate::token::{Attributes, valid_attribute};
 use serde::{Deserialize, Serialize};
 
 impl Serialize for Profile {
@@ -124,6 +124,60 @@ pub struct Eligibility {
     /// None of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags_none: Option<Vec<String>>,
+}
+
+impl Eligibility {
+    /// Complains about lists that are empty, too long, or hold what no attribute can be.
+    pub(crate) fn check(&self, errors: &mut InvalidRequest) {
+        let Self { roles, tiers, personas, tags_any, tags_none } = self;
+        for (path, entries) in [
+            ("eligibility.roles", roles),
+            ("eligibility.tiers", tiers),
+            ("eligibility.personas", personas),
+            ("eligibility.tags_any", tags_any),
+            ("eligibility.tags_none", tags_none),
+        ] {
+            check_list(errors, path, entries.as_deref(), valid_attribute, "1 to 64 characters");
+        }
+    }
+
+    /// Which kinds of attribute do not fit, in the order role, tier, persona, tag.
+    #[must_use]
+    pub fn unmet(&self, attributes: &Attributes, member_roles: &[String]) -> Vec<String> {
+        let Self { roles, tiers, personas, tags_any, tags_none } = self;
+        let one_of = |wanted: &Option<Vec<String>>, found: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| found.as_ref().is_some_and(|found| wanted.contains(found)))
+        };
+        let tags: &[String] = attributes.tags.as_deref().unwrap_or_default();
+        let any = |wanted: &Vec<String>, found: &[String]| found.iter().any(|entry| wanted.contains(entry));
+        let fits = [
+            ("role", roles.as_ref().is_none_or(|wanted| any(wanted, member_roles))),
+            ("tier", one_of(tiers, &attributes.tier)),
+            ("persona", one_of(personas, &attributes.persona)),
+            (
+                "tag",
+                tags_any.as_ref().is_none_or(|wanted| any(wanted, tags))
+                    && !tags_none.as_ref().is_some_and(|unwanted| any(unwanted, tags)),
+            ),
+        ];
+        fits.into_iter().filter(|(_, fits)| !fits).map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+/// Complains about a list of a request that is empty, too long, or has an entry that is not `valid`.
+fn check_list(
+    errors: &mut InvalidRequest,
+    path: &str,
+    entries: Option<&[String]>,
+    valid: fn(&str) -> bool,
+    what: &str,
+) {
+    let Some(entries) = entries else { return };
+    if entries.is_empty() || entries.len() > LIST_ENTRIES_MAX {
+        errors.add(path, format!("1 to {LIST_ENTRIES_MAX} entries; leave it out for no restriction"));
+    } else if let Some(index) = entries.iter().position(|entry| !valid(entry)) {
+        errors.add(&format!("{path}[{index}]"), what);
+    }
 }
 
 /// Body of `POST /v1/campaigns`; with a merge patch applied, of PATCH too.
@@ -251,26 +305,11 @@ impl NewCampaign {
     }
 
     fn validate_lists(&self, errors: &mut InvalidRequest) {
-        let mut list = |path: &str, entries: Option<&[String]>, valid: fn(&str) -> bool, what: &str| {
-            let Some(entries) = entries else { return };
-            if entries.is_empty() || entries.len() > LIST_ENTRIES_MAX {
-                errors.add(path, format!("1 to {LIST_ENTRIES_MAX} entries; leave it out for no restriction"));
-            } else if let Some(index) = entries.iter().position(|entry| !valid(entry)) {
-                errors.add(&format!("{path}[{index}]"), what);
-            }
-        };
-        if let Some(Eligibility { roles, tiers, personas, tags_any, tags_none }) = &self.eligibility {
-            for (path, entries) in [
-                ("eligibility.roles", roles),
-                ("eligibility.tiers", tiers),
-                ("eligibility.personas", personas),
-                ("eligibility.tags_any", tags_any),
-                ("eligibility.tags_none", tags_none),
-            ] {
-                list(path, entries.as_deref(), valid_attribute, "1 to 64 characters");
-            }
+        if let Some(eligibility) = &self.eligibility {
+            eligibility.check(errors);
         }
-        list("currencies", self.currencies.as_deref(), valid_currency, "three capital letters (ISO 4217)");
+        let three = "three capital letters (ISO 4217)";
+        check_list(errors, "currencies", self.currencies.as_deref(), valid_currency, three);
         if self.methods.as_ref().is_some_and(Vec::is_empty) {
             errors.add("methods", "at least one of api, frontend, email; leave it out for no restriction");
         }

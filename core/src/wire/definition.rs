@@ -1,7 +1,10 @@
 //! Reward definitions: what is given, by which flags, and who applies it.
 
 use super::body::{InvalidRequest, object};
-use crate::limits::{ATTEMPTS_MAX_MOST, INTEGER_MAX, LIFETIME_MAX_S, NAME_CHARS_MAX};
+use super::campaign::Eligibility;
+use crate::limits::{
+    ATTEMPTS_MAX_MOST, INTEGER_MAX, LIFETIME_MAX_S, LIST_ENTRIES_MAX, NAME_CHARS_MAX, PROMO_CODE_CHARS_MAX,
+};
 use serde::{Deserialize, Serialize};
 
 /// What kind of thing is given.
@@ -224,6 +227,41 @@ pub struct NewRewardDefinition {
     /// Who applies it.
     #[serde(default = "wallet", deserialize_with = "object")]
     pub mechanic: Mechanic,
+    /// Points for one unit; without it and `prices`, points do not buy it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points_cost: Option<u64>,
+    /// Points for one unit for members with these attributes: most fields win, on a tie the lowest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Price>>,
+    /// Each unit comes with a promo code of this pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_id: Option<String>,
+    /// Every unit comes with this same promo code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
+    /// Who may buy it with points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Eligibility>,
+}
+
+/// What a unit costs members with these attributes; every attribute that is named must match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
+pub struct Price {
+    /// The member's tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// The member's persona.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<String>,
+    /// One of the member's tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Points for one unit.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub points_cost: u64,
 }
 
 const fn attempts_max() -> u32 {
@@ -268,6 +306,22 @@ pub struct RewardDefinition {
     pub fulfilment_timeout_s: u32,
     /// Who applies it.
     pub mechanic: Mechanic,
+    /// Points for one unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub points_cost: Option<u64>,
+    /// Points for one unit for members with these attributes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Price>>,
+    /// Each unit comes with a promo code of this pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_id: Option<String>,
+    /// Every unit comes with this same promo code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
+    /// Who may buy it with points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Eligibility>,
     /// From 1.
     pub version: u32,
 }
@@ -349,6 +403,7 @@ impl NewRewardDefinition {
     /// Every field that is out of range or contradicts another.
     pub fn define(self, fallback_id: &str) -> Result<RewardDefinition, InvalidRequest> {
         let mut errors = InvalidRequest::default();
+        self.check_sale(&mut errors);
         let reward_id = self.reward_id.unwrap_or_else(|| fallback_id.to_owned());
         if !valid_slug(&reward_id) {
             errors.add("reward_id", "1 to 64 characters of a-z, 0-9, - and _, the first a letter or digit");
@@ -406,9 +461,58 @@ impl NewRewardDefinition {
             attempts_max: self.attempts_max,
             fulfilment_timeout_s: self.fulfilment_timeout_s,
             mechanic: self.mechanic,
+            points_cost: self.points_cost,
+            prices: self.prices,
+            pool_id: self.pool_id,
+            promo_code: self.promo_code,
+            eligibility: self.eligibility,
             version: 1,
         })
     }
+
+    /// What points buy, for whom, and the promo codes that come with it.
+    fn check_sale(&self, errors: &mut InvalidRequest) {
+        if self.points_cost.is_some_and(|points| points > INTEGER_MAX) {
+            errors.add("points_cost", format!("0 to {INTEGER_MAX}"));
+        }
+        if let Some(prices) = &self.prices {
+            if !(1..=LIST_ENTRIES_MAX).contains(&prices.len()) {
+                errors.add("prices", format!("1 to {LIST_ENTRIES_MAX} prices"));
+            }
+            for (index, price) in prices.iter().enumerate() {
+                let Price { tier, persona, tag, points_cost } = price;
+                if *points_cost > INTEGER_MAX {
+                    errors.add(&format!("prices[{index}].points_cost"), format!("0 to {INTEGER_MAX}"));
+                }
+                if tier.is_none() && persona.is_none() && tag.is_none() {
+                    errors.add(&format!("prices[{index}]"), "names at least one of tier, persona and tag");
+                }
+                for (name, attribute) in [("tier", tier), ("persona", persona), ("tag", tag)] {
+                    if attribute.as_ref().is_some_and(|text| !crate::token::valid_attribute(text)) {
+                        errors.add(&format!("prices[{index}].{name}"), "1 to 64 characters");
+                    }
+                }
+            }
+        }
+        match (&self.pool_id, &self.promo_code) {
+            (Some(_), Some(_)) => errors.add("promo_code", "not together with pool_id"),
+            (Some(pool_id), None) if !valid_slug(pool_id) => errors.add("pool_id", "no such pool"),
+            (None, Some(promo_code)) if !valid_promo_code(promo_code) => {
+                errors.add("promo_code", format!("1 to {PROMO_CODE_CHARS_MAX} characters without controls, not blank"));
+            }
+            (_, _) => {}
+        }
+        if let Some(eligibility) = &self.eligibility {
+            eligibility.check(errors);
+        }
+    }
+}
+
+/// Whether a text can be a promo code: as it is shown and compared, without white space around it.
+#[must_use]
+pub fn valid_promo_code(text: &str) -> bool {
+    let long = text.chars().count();
+    (1..=PROMO_CODE_CHARS_MAX).contains(&long) && text.trim() == text && !text.chars().any(char::is_control)
 }
 
 impl RewardDefinition {
@@ -427,6 +531,11 @@ impl RewardDefinition {
             attempts_max: self.attempts_max,
             fulfilment_timeout_s: self.fulfilment_timeout_s,
             mechanic: self.mechanic.clone(),
+            points_cost: self.points_cost,
+            prices: self.prices.clone(),
+            pool_id: self.pool_id.clone(),
+            promo_code: self.promo_code.clone(),
+            eligibility: self.eligibility.clone(),
         }
     }
 

@@ -57,6 +57,14 @@ pub enum ProtocolError {
         /// How much is missing.
         short_by: u64,
     },
+    /// 409: another member has this telephone number.
+    PhoneInUse,
+    /// 404: no member has this telephone number.
+    MemberNotFound,
+    /// 409: this redemption was taken back before.
+    AlreadyReversed,
+    /// 403: the time in which staff may take a redemption back is over.
+    ReversalWindowOver,
     /// 412
     VersionMismatch,
     /// 413
@@ -90,6 +98,10 @@ impl ProtocolError {
             Self::AlreadyExists { .. } => "already_exists",
             Self::IllegalMove { .. } => "illegal_move",
             Self::ValueSpent { .. } => "value_spent",
+            Self::PhoneInUse => "phone_in_use",
+            Self::MemberNotFound => "member_not_found",
+            Self::AlreadyReversed => "already_reversed",
+            Self::ReversalWindowOver => "reversal_window_over",
             Self::VersionMismatch => "version_mismatch",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -119,13 +131,19 @@ impl ProtocolError {
             Self::ValueSpent { .. } => {
                 (409, "What was given has been spent", "Correct the balance first: `short_by` is missing.")
             }
+            Self::PhoneInUse => (409, "This number belongs to somebody else", "Take it from its member first."),
+            Self::MemberNotFound => (404, "No member has this number", "Ask for the number, or register it."),
+            Self::AlreadyReversed => (409, "It was reversed before", "What it gave was taken back then."),
+            Self::ReversalWindowOver => (403, "It is too late to reverse this", "Staff may for a time; ask a manager."),
             Self::VersionMismatch => {
                 (412, "It has changed in the meantime", "Read it again and send its ETag in If-Match.")
             }
-            Self::TooLarge => (413, "The body is too large", "Bodies may have 64 KiB."),
-            Self::UnsupportedMediaType => {
-                (415, "This kind of body is not understood", "Send Content-Type: application/json.")
-            }
+            Self::TooLarge => (413, "The body is too large", "Bodies may have 64 KiB, uploads 16 MiB."),
+            Self::UnsupportedMediaType => (
+                415,
+                "This kind of body is not understood",
+                "Send Content-Type: application/json; promo codes as text/plain or text/csv in UTF-8.",
+            ),
             Self::IdempotencyKeyReused => (
                 422,
                 "This Idempotency-Key belongs to another request",
@@ -200,6 +218,10 @@ impl Problem {
             | ProtocolError::Forbidden
             | ProtocolError::NotFound
             | ProtocolError::HttpMethodNotAllowed
+            | ProtocolError::PhoneInUse
+            | ProtocolError::MemberNotFound
+            | ProtocolError::AlreadyReversed
+            | ProtocolError::ReversalWindowOver
             | ProtocolError::VersionMismatch
             | ProtocolError::TooLarge
             | ProtocolError::UnsupportedMediaType

@@ -1,5 +1,7 @@
 //! Redemptions and previews.
 
+use super::body::InvalidRequest;
+use crate::limits::QUANTITY_MAX;
 use crate::refusal::Refusal;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -8,14 +10,70 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedeemBody {
-    /// Code as typed or scanned.
-    pub code: String,
+    /// Code as typed or scanned; or a reward that points buy.
+    pub code: Option<String>,
+    /// What points buy.
+    pub reward_id: Option<String>,
+    /// Units of it, 1 to 100; 1 where absent.
+    pub quantity: Option<u32>,
     /// ISO 4217, where the campaign restricts currencies.
     pub currency: Option<String>,
     /// Order this belongs to, shown in history.
     pub order: Option<String>,
     /// For `service` tokens: whose redemption it is.
     pub member_id: Option<String>,
+}
+
+/// What a body of `POST /v1/redemptions` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Whatever a code gives.
+    Code(&'a str),
+    /// What points buy.
+    Reward {
+        /// Which.
+        reward_id: &'a str,
+        /// Units, 1 to 100.
+        quantity: u32,
+    },
+}
+
+impl RedeemBody {
+    /// A code or a reward, and nothing that goes with the other.
+    ///
+    /// # Errors
+    /// Every field that is out of range or does not fit the others.
+    pub fn check(&self) -> Result<Wanted<'_>, InvalidRequest> {
+        let mut errors = InvalidRequest::default();
+        let quantity = self.quantity.unwrap_or(1);
+        if !(1..=QUANTITY_MAX).contains(&quantity) {
+            errors.add("quantity", format!("1 to {QUANTITY_MAX}"));
+        }
+        match (&self.code, &self.reward_id) {
+            (Some(code), None) => {
+                if self.quantity.is_some() {
+                    errors.add("quantity", "goes with reward_id; a code gives what its campaign says");
+                }
+                errors.into_result().map(|()| Wanted::Code(code))
+            }
+            (None, Some(reward_id)) => {
+                for (path, given) in [("currency", &self.currency), ("order", &self.order)] {
+                    if given.is_some() {
+                        errors.add(path, "goes with a code");
+                    }
+                }
+                errors.into_result().map(|()| Wanted::Reward { reward_id, quantity })
+            }
+            (Some(_), Some(_)) => {
+                errors.add("reward_id", "give a code or a reward_id, not both");
+                Err(errors)
+            }
+            (None, None) => {
+                errors.add("code", "is required, or reward_id");
+                Err(errors)
+            }
+        }
+    }
 }
 
 /// Body of `POST /v1/codes/{code}/redemptions`.
@@ -113,6 +171,7 @@ pub enum RedemptionKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "RedemptionLedgerRow"))]
+#[cfg_attr(feature = "typescript", ts(optional_fields))]
 pub struct LedgerLine {
     /// Opaque.
     pub ledger_id: String,
@@ -120,6 +179,9 @@ pub struct LedgerLine {
     pub number: String,
     /// Units.
     pub quantity: u32,
+    /// What the holder shows elsewhere, where the reward comes with promo codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
 }
 
 /// One member's request to turn a code into rewards: the claim record.
@@ -141,6 +203,14 @@ pub struct Redemption {
     pub reward_id: Option<String>,
     /// Units.
     pub quantity: u32,
+    /// Points that were taken for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub points_spent: Option<u64>,
+    /// Points that a manager let go, with the reason beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub goodwill_points: Option<u64>,
     /// Ledger rows it made.
     pub ledger: Vec<LedgerLine>,
     /// Rewards it made.

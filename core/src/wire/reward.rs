@@ -1,8 +1,9 @@
 //! Rewards: one given thing, where it stands in its life, and how it came there.
 
-use super::body::InvalidRequest;
+use super::body::{InvalidRequest, nullable};
 use super::definition::{RewardType, RewardValue};
 use crate::limits::{FULFILMENT_DATA_BYTES_MAX, LIST_ENTRIES_MAX, NOTE_CHARS_MAX};
+use crate::phone::Phone;
 use crate::time::Instant;
 use crate::webhook::outcome::storable;
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,9 @@ pub struct ReasonBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileBody {
+    /// How staff find them, as somebody wrote it; null takes it away. Kept apart from the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "nullable")]
+    pub phone: Option<Option<String>>,
     /// Shown to staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -263,6 +267,9 @@ pub struct MemberResource {
     /// Shown to staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// How staff find them, in E.164.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
     /// Kept apart from production figures.
     pub tester: bool,
     /// Loyalty tier.

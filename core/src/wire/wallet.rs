@@ -90,13 +90,21 @@ pub struct LedgerRow {
     /// Balance after it.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub balance_after: u64,
-    /// Why it was written: `redemption`, `reward` (applied later), `reversal`, `end` (its time is over).
+    /// Why it was written: `redemption`, `reward` (applied later), `reversal`, `end` (its time is over), `adjustment`,
+    /// `hold` (kept for an order), `release` (given back from one), `order` (used for one).
     pub kind: String,
     /// The redemption that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption_id: Option<String>,
-    /// Units.
-    pub quantity: u32,
+    /// Units, where it counts any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<u32>,
+    /// What the holder shows elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promo_code: Option<String>,
+    /// The shop's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// Actor.
     pub by: String,
     /// Why, where somebody said.

@@ -103,6 +103,11 @@ const REFUSALS = {
         ? `Only ${count(available)} of the ${count(requested)} you asked for are left. Nothing was taken.`
         : "There are fewer left than you asked for. Nothing was taken.",
   }),
+  just_redeemed: say("Redeemed a moment ago", "You have got the same reward just now. Please look at your rewards."),
+  quote_expired: say("The offer has run out", "Nothing was taken. Please ask for a new one."),
+  hold_expired: say("The order took too long", "What was kept for it is free again. Please try once more."),
+  value_spent: say("It has been used", "Part of what it was worth is spent already."),
+  already_exists: say("One discount for an order", "This order has a discount already."),
   illegal_move: ({ state }) => ({ title: "It has changed meanwhile", text: MOVED_ON[String(state)] ?? "That is not possible any more." }),
 } satisfies Record<Refusal["code"], Explain> & Record<string, Explain>;
 

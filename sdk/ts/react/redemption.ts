@@ -76,7 +76,7 @@ export function useRedemption({ currency, order, resume = true }: UseRedemptionO
       void client.pending().then(
         ([intent]) => {
           if (!intent || !current()) return;
-          change({ ...IDLE, state: "redeeming", code: intent.code, sent: true, resumed: true });
+          change({ ...IDLE, state: "redeeming", code: intent.code ?? null, sent: true, resumed: true });
           const onUpdate = (redemption: Redemption) => current() && change({ redemption });
           let failure: CounterfoilError | undefined;
           client.resume({ onUpdate, onError: (error) => (failure ??= error) }).then(([redemption]) => {

@@ -50,6 +50,11 @@ pub(crate) fn campaign(draw: &mut Prng, number: u64) -> Rules {
             attempts_max: 10,
             fulfilment_timeout_s: 86_400,
             mechanic: Mechanic::Wallet {},
+            points_cost: None,
+            prices: None,
+            pool_id: None,
+            promo_code: None,
+            eligibility: None,
             version: 1,
         },
         quantity: 1,
@@ -94,6 +99,11 @@ pub(crate) fn bonus() -> RewardDefinition {
         attempts_max: 4,
         fulfilment_timeout_s: 60,
         mechanic: Mechanic::Webhook { endpoint_id: ENDPOINT.to_owned() },
+        points_cost: None,
+        prices: None,
+        pool_id: None,
+        promo_code: None,
+        eligibility: None,
         version: 1,
     }
 }

@@ -10,7 +10,7 @@ use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTENT_DEADLINE_MS, WEBHOOK_TOLERANCE_S};
 use counterfoil_core::protocol::member::{Known, Receipt, receive};
-use counterfoil_core::protocol::{Intent, MESSAGE_VERSION};
+use counterfoil_core::protocol::{CodeWish, Intent, MESSAGE_VERSION, Wish};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::RewardRecord;
 use counterfoil_core::rules::Facts;
@@ -191,32 +191,38 @@ impl Member {
             v: MESSAGE_VERSION,
             rid: call.rid,
             fp: call.fp,
-            campaign,
-            facts: Facts {
-                at: now,
-                seq,
-                epoch: 0,
-                profile: Profile::S20,
-                epoch_revoked,
-                method: Method::Frontend,
-                currency: None,
-                attributes: Attributes::default(),
-                roles: vec![],
-                member_uses: self.storage.read()?.uses(campaign),
-            },
+            wish: Wish::Code(CodeWish {
+                campaign,
+                facts: Facts {
+                    at: now,
+                    seq,
+                    epoch: 0,
+                    profile: Profile::S20,
+                    epoch_revoked,
+                    method: Method::Frontend,
+                    currency: None,
+                    attributes: Attributes::default(),
+                    roles: vec![],
+                    member_uses: self.storage.read()?.uses(campaign),
+                },
+                checkout: None,
+            }),
             order: call.order.clone(),
             actor: None,
+            arrived: None,
             deadline: now.plus_ms(INTENT_DEADLINE_MS),
         }))
     }
 
     /// `Prefer: respond-async`.
     async fn accept(self: &Rc<Self>, intent: Intent) -> Result<Answer, Fault> {
-        let request = Request::Recognise { facts: intent.facts.clone() };
-        let asked = self.ask_shard(intent.campaign, Step::Recognise, request).await;
-        if matches!(asked, Ok(Reply::Recognised(false))) {
-            self.add_attempt()?;
-            return Ok(Answer::Refused(Refusal::CodeNotRecognised));
+        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
+            let request = Request::Recognise { facts: facts.clone() };
+            let asked = self.ask_shard(*campaign, Step::Recognise, request).await;
+            if matches!(asked, Ok(Reply::Recognised(false))) {
+                self.add_attempt()?;
+                return Ok(Answer::Refused(Refusal::CodeNotRecognised));
+            }
         }
         let rid = intent.rid;
         // Another request with this key may have come in while the shard was asked.

@@ -131,10 +131,13 @@ impl Member {
             let view = MemberView {
                 known: state.known(&order.rid),
                 consumed: false,
-                member_uses: state.uses(open.intent.campaign),
+                member_uses: state.uses(open.intent.campaign()),
                 wallet: &wallet,
                 next_ledger_row: state.next_ledger_row(),
                 opened_at: Some(open.opened_at),
+                quote: None,
+                last_bought_at: None,
+                book: None,
                 member_id: &member_id,
                 pid: &pid,
             };
@@ -172,6 +175,9 @@ impl Member {
                 wallet: &wallet,
                 next_ledger_row: state.next_ledger_row(),
                 opened_at: None,
+                quote: None,
+                last_bought_at: None,
+                book: None,
                 member_id: &member_id,
                 pid: &pid,
             };

@@ -51,6 +51,7 @@ impl Held {
             rewards: &self.rewards,
             wallet: &self.wallet,
             next_ledger_row: self.next_ledger_row,
+            paid: &[],
             features_elsewhere: &self.features_elsewhere,
             consumed: self.consumed,
             member_id: &self.member_id,

@@ -10,8 +10,8 @@ use crate::message::{Out, Party, Reply, Request};
 use crate::step::Step;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::INTENT_DEADLINE_MS;
-use counterfoil_core::protocol::member::{DecideStep, Known, MemberView, Settlement, decide, inquire, open};
-use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, backoff_ms};
+use counterfoil_core::protocol::member::{Answers, DecideStep, Known, MemberView, Settlement, decide, inquire, open};
+use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, Wish, backoff_ms};
 use counterfoil_core::wire::Event;
 use futures_channel::oneshot;
 use futures_util::future::{Either, join_all, select};
@@ -54,16 +54,20 @@ impl Member {
     /// Steps 3 to 5 for one redemption, one at a time for each campaign.
     pub(crate) async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Settlement) {
         let mut intent = intent.clone();
-        let _turn = self.take_turn(intent.campaign).await;
+        let _turn = self.take_turn(intent.campaign()).await;
         for _ in 0..LATE_MAX {
-            match self.storage.read().map(|state| state.uses(intent.campaign)) {
+            match self.storage.read().map(|state| state.uses(intent.campaign())) {
                 Ok(_) if self.world.has(Defect::LimitReadEarly) => {}
-                Ok(uses) => intent.facts.member_uses = uses,
+                Ok(uses) => {
+                    if let Wish::Code(code) = &mut intent.wish {
+                        code.facts.member_uses = uses;
+                    }
+                }
                 Err(fault) => return (Ended::Failed(fault), Settlement::None),
             }
             intent.deadline = self.now().plus_ms(INTENT_DEADLINE_MS);
             let request = Request::Prepare { intent: Rc::new(intent.clone()) };
-            let answer = match self.ask_shard(intent.campaign, Step::Prepare, request).await {
+            let answer = match self.ask_shard(intent.campaign(), Step::Prepare, request).await {
                 Ok(Reply::Prepared(answer)) => answer,
                 Ok(_) => return (self.fail(&intent, UNREACHED), Settlement::None),
                 Err(_) => return (self.fail(&intent, UNREACHED), Settlement::None),
@@ -103,18 +107,22 @@ impl Member {
         let (pid, member_id) = (self.pid(), self.member_id());
         let (ended, settlement, events) = self.storage.transaction(Step::Decide, |state| {
             let overwrite = self.world.has(Defect::DecidedOverwritten);
+            let answers = Answers { shard: Some(&answer), pool: None };
             let wallet = state.wallet_at(at, self.world.defect);
             let view = MemberView {
                 known: if overwrite { Known::Absent } else { state.known(&intent.rid) },
-                member_uses: state.uses(intent.campaign),
+                member_uses: state.uses(intent.campaign()),
                 wallet: &wallet,
                 next_ledger_row: state.next_ledger_row(),
                 consumed: state.redemptions.get(&intent.rid).is_some_and(|record| record.consumed),
                 opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
+                quote: None,
+                last_bought_at: None,
+                book: None,
                 member_id: &member_id,
                 pid: &pid,
             };
-            let Ok(step) = decide(&view, intent, &answer, &self.world.names(), at) else {
+            let Ok(step) = decide(&view, intent, answers, &self.world.names(), at) else {
                 let abort = self.aborts_undecided();
                 let settlement = if abort { Settlement::Abort } else { Settlement::None };
                 return Ok((Some(Ended::Overflow), settlement, vec![]));
@@ -222,7 +230,7 @@ impl Member {
         if self.world.has(Defect::RunningIsNo) && running && !matches!(known, Known::Decided(_)) {
             return Ok(Fate::Aborted);
         }
-        if let Ok(fate) = inquire(known, consumed, running, &intent.fp) {
+        if let Ok(fate) = inquire(known, consumed, None, running, &intent.fp) {
             return Ok(fate);
         }
         let (_, settlement) = self.conclude(intent, &PrepareAnswer::Prepared(prepared.clone()))?;
@@ -239,7 +247,7 @@ impl Member {
     pub(crate) async fn settle(&self, intent: &Intent, settlement: Settlement) {
         if settlement == Settlement::Abort {
             let request = Request::Settle { rid: intent.rid, fp: intent.fp, fate: Fate::Aborted };
-            let _ = self.ask_shard(intent.campaign, Step::Abort, request).await;
+            let _ = self.ask_shard(intent.campaign(), Step::Abort, request).await;
         }
     }
 

@@ -8,7 +8,7 @@ use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
 use counterfoil_core::protocol::Intent;
 use counterfoil_core::protocol::member::{Attempts, Decision, Known, Settlement};
-use counterfoil_core::protocol::report::{Record as Reported, ReportRow, Settled, month_of};
+use counterfoil_core::protocol::report::{Participant, Record as Reported, ReportRow, Settled, month_of};
 use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::booster;
@@ -135,7 +135,8 @@ impl MemberState {
             Some(record) => overwrite || (!record.decided && record.fp == intent.fp),
         };
         if written {
-            let (fp, campaign, seq) = (intent.fp, Some(intent.campaign), intent.facts.seq);
+            let campaign = intent.code().map(|code| code.campaign);
+            let (fp, seq) = (intent.fp, intent.code().map_or(0, |code| code.facts.seq));
             let record = Record { fp, decided, campaign, seq, consumed: false, doc: Rc::new(doc) };
             self.redemptions.insert(intent.rid, record);
         }
@@ -180,7 +181,7 @@ impl MemberState {
             self.add_attempt(now);
         }
         if let Some(uses) = decision.member_uses {
-            let counted = if defect == Some(Defect::CountedByCode) { 0 } else { intent.campaign };
+            let counted = if defect == Some(Defect::CountedByCode) { 0 } else { intent.campaign() };
             self.campaign_uses.insert(counted, uses);
             if let Some(record) = self.redemptions.get_mut(&intent.rid) {
                 record.consumed = true;
@@ -188,11 +189,13 @@ impl MemberState {
         }
         if std::mem::take(&mut decision.changes.give_back) {
             // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
-            let undo = Undo { campaign: intent.campaign, seq: intent.facts.seq, tries: 0 };
+            let seq = intent.code().map_or(0, |code| code.facts.seq);
+            let undo = Undo { campaign: intent.campaign(), seq, tries: 0 };
             self.add_undo(&intent.rid, undo, now);
         }
-        let settled = Settled { campaign: intent.campaign, shard: 0, rid: intent.rid, fp: intent.fp };
-        let settled = (decision.settlement == Settlement::Settle).then_some(settled);
+        let participant = Participant::Shard { campaign: intent.campaign(), shard: 0 };
+        let settled = Settled { participant, rid: intent.rid, fp: intent.fp };
+        let settled = (decision.settlement == Settlement::Settle).then_some(settled).into_iter().collect();
         self.write_effects(decision.changes, pid, settled, now, defect)
     }
 
@@ -227,7 +230,7 @@ impl MemberState {
                 self.add_undo(rid, undo, now);
             }
         }
-        self.write_effects(changes, pid, None, now, defect)
+        self.write_effects(changes, pid, vec![], now, defect)
     }
 
     /// A gift: decided in one commit, by nobody but its Member.
@@ -245,7 +248,7 @@ impl MemberState {
         let doc = Rc::new(changes.redemption.clone().ok_or(Fault("a gift without a redemption"))?);
         let record = Record { fp, decided: true, campaign: None, seq: 0, consumed: true, doc };
         self.redemptions.insert(*rid, record);
-        self.write_effects(changes, pid, None, now, None)
+        self.write_effects(changes, pid, vec![], now, None)
     }
 
     fn add_undo(&mut self, rid: &Rid, undo: Undo, now: Instant) {
@@ -258,7 +261,7 @@ impl MemberState {
         &mut self,
         changes: Changes,
         pid: &str,
-        settled: Option<Settled>,
+        settled: Vec<Settled>,
         now: Instant,
         defect: Option<Defect>,
     ) -> Result<Vec<Rc<Event>>, Fault> {
@@ -301,7 +304,7 @@ impl MemberState {
             let record =
                 changes.redemption.map(|redemption| Reported { redemption, pid: pid.to_owned(), tester: false });
             self.add_report(
-                ReportRow { n, entry: Some(entry), hash, tester: false, record, events: vec![], settled },
+                ReportRow { n, entry: Some(entry), hash, tester: false, record, events: vec![], settled, took: None },
                 at,
                 now,
             );
@@ -314,8 +317,16 @@ impl MemberState {
         let begun = row.record.as_ref().map(|record| month_of(record.redemption.created_at));
         if let Some(begun) = begun.filter(|begun| *begun != month) {
             let record = row.record.take();
-            let elsewhere =
-                ReportRow { n, entry: None, hash: String::new(), tester: false, record, events: vec![], settled: None };
+            let elsewhere = ReportRow {
+                n,
+                entry: None,
+                hash: String::new(),
+                tester: false,
+                record,
+                events: vec![],
+                settled: vec![],
+                took: None,
+            };
             self.outbox.insert((begun, n), Rc::new(elsewhere));
         }
         self.outbox.insert((month, n), Rc::new(row));

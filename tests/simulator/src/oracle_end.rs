@@ -21,7 +21,7 @@ impl Oracle {
         for (n, disk) in world.members.iter().enumerate() {
             let state = disk.safe();
             let rests = |rid: &Rid| {
-                let at = state.open.get(rid).map_or(0, |open| place(open.intent.campaign));
+                let at = state.open.get(rid).map_or(0, |open| place(open.intent.campaign()));
                 let shard = world.shards.get(at);
                 is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
                     || shard.is_some_and(|shard| is_parked(world, Party::Shard(at), &shard.safe().due, Item::Pending))

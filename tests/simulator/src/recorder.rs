@@ -9,7 +9,7 @@ use crate::step::{Fault as Kind, Step};
 use crate::world::World;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::recorder::row_step;
-use counterfoil_core::protocol::report::{Report, ReportRow};
+use counterfoil_core::protocol::report::{Participant, Report, ReportRow};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::RedemptionStatus;
 use futures_channel::oneshot;
@@ -129,8 +129,10 @@ impl Recorder {
                 Ok(())
             });
             if recorded.is_ok() {
-                for settle in report.rows.iter().filter_map(|row| row.settled) {
-                    settled.entry(place(settle.campaign)).or_default().push((settle.rid, settle.fp));
+                for settle in report.rows.iter().flat_map(|row| &row.settled) {
+                    if let Participant::Shard { campaign, .. } = settle.participant {
+                        settled.entry(place(campaign)).or_default().push((settle.rid, settle.fp));
+                    }
                 }
             }
             let _ = sender.send(recorded);

@@ -66,7 +66,8 @@ impl Shard {
         }
         match request {
             Request::Prepare { intent } => {
-                self.know(&intent.facts).await?;
+                let Some(code) = intent.code() else { return Err(Fault("no code")) };
+                self.know(&code.facts).await?;
                 self.enqueue(intent).await.map(Reply::Prepared)
             }
             Request::Recognise { facts } => {
@@ -79,7 +80,7 @@ impl Shard {
                         let close = |state: &mut ShardState| self.close(state, &rid, &fp, fate);
                         self.storage.transaction(Step::GiveBack, close)?;
                     }
-                    Fate::Committed | Fate::Running => {}
+                    Fate::Committed | Fate::Running | Fate::Held { .. } => {}
                 }
                 Ok(Reply::Done)
             }
@@ -210,14 +211,15 @@ impl Shard {
             let state = self.storage.read()?;
             let cached = self.rules();
             let rules = cached.as_deref();
+            let facts = &intent.code().ok_or(Fault("an intent about no code"))?.facts;
             let pending = state.pending.get(&(intent.rid, intent.fp));
             let view = ShardView {
                 rules,
                 pending: pending.filter(|_| !twice).map(|pending| pending.prepared.clone()),
                 other_pending: !self.world.has(Defect::OtherPendingIgnored)
                     && state.other_pending(&intent.rid, &intent.fp),
-                used_by_rid: !twice && state.uses.contains(&(intent.facts.seq, intent.rid)),
-                usage: state.usage(&intent.facts, &intent.rid, rules, self.world.defect),
+                used_by_rid: !twice && state.uses.contains(&(facts.seq, intent.rid)),
+                usage: state.usage(facts, &intent.rid, rules, self.world.defect),
             };
             let now = if self.world.has(Defect::DeadlineIgnored) { Instant(0) } else { now };
             prepare(&view, intent, now, |rid| names.redemption(rid))
@@ -252,7 +254,7 @@ impl Shard {
         match settle(pending, fate) {
             PendingStep::Commit => state.commit(rid, fp),
             PendingStep::GiveBack => state.give_back(rid, fp)?,
-            PendingStep::Keep => {
+            PendingStep::Keep | PendingStep::Hold { .. } => {
                 if fate == Fate::Aborted && self.world.has(Defect::AbortUndoesSettled) {
                     let used = state.uses.iter().find(|(_, used)| used == rid).copied();
                     if used.is_some_and(|used| state.uses.remove(&used)) {

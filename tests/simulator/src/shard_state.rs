@@ -80,6 +80,9 @@ impl ShardState {
         let mut mine = self.uses_of(seq).filter(|used| used.mref() == rid.mref());
         let earliest = mine.next().copied();
         Usage {
+            held: 0,
+            held_until: None,
+            mine_held_until: None,
             of_code,
             mine: earliest,
             mine_count: count(mine.count()) + u64::from(earliest.is_some()),
@@ -95,7 +98,7 @@ impl ShardState {
         ask_at: Instant,
         twice: bool,
     ) -> Result<(), Fault> {
-        let seq = intent.facts.seq;
+        let seq = intent.code().ok_or(Fault("a use of no code"))?.facts.seq;
         if !self.uses.insert((seq, intent.rid)) && !twice {
             return Err(Fault("a use was taken twice"));
         }

@@ -1,0 +1,189 @@
+//! Directory: which member has which telephone number. One object for each sixteenth of a merchant's numbers, which
+//! knows them as keyed hashes only.
+//!
+//! A number is claimed here first, then its Member commits it, then the Member lets the old one go. So a row here may be
+//! ahead of the Member or behind it, and proves nothing by itself: whoever looks a number up asks the Member again.
+
+use crate::answer::{Answer, finish};
+use crate::calls::{MemberCall, MemberOp, Objects, read_call};
+use crate::platform::{Fault, SyncStorage, now};
+use crate::sql::{first, run};
+use counterfoil_core::hex;
+use counterfoil_core::ids::Mref;
+use counterfoil_core::keys::MerchantId;
+use counterfoil_core::phone::Phone;
+use counterfoil_core::time::Instant;
+use futures_util::future::{Either, select};
+use serde::{Deserialize, Serialize};
+use std::pin::pin;
+use std::time::Duration;
+use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+
+/// How long a claim stands that its Member has not committed: longer than any Member takes to.
+pub(crate) const CLAIM_MS: i64 = 60_000;
+/// Longest wait for the Member that holds a number.
+const MEMBER_WAIT: Duration = Duration::from_secs(5);
+
+/// Asked of a Directory. `hash` is that of [`IdKey::phone`](counterfoil_core::ids::IdKey::phone), in hexadecimal.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DirectoryOp {
+    /// A member is about to take a number; answered with [`Claimed`].
+    Claim { hash: String, mref: Mref, claim: String },
+    /// Who has a number; answered with [`Holder`].
+    Find { hash: String },
+    /// A claim is let go. It names itself, so that one that comes late takes nothing newer away.
+    Release { hash: String, claim: String },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Claimed {
+    pub(crate) claimed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) mref: Option<Mref>,
+}
+
+/// A Member's answer to [`MemberOp::HasPhone`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct HasPhone {
+    pub(crate) has: bool,
+}
+
+/// A number as the Directory knows it, and where.
+pub(crate) struct Listing {
+    pub(crate) hash: String,
+    object: String,
+}
+
+impl Listing {
+    pub(crate) fn of(config: &crate::config::Config, merchant: &MerchantId, phone: &Phone) -> Self {
+        Self::named(merchant, hex::encode(&config.id_key.phone(merchant, phone)))
+    }
+
+    /// Of a hash that was kept.
+    pub(crate) fn named(merchant: &MerchantId, hash: String) -> Self {
+        let nibble = hash.get(..1).unwrap_or("0");
+        Self { object: format!("{}/{nibble}", merchant.as_str()), hash }
+    }
+}
+
+impl Objects<'_> {
+    /// Claims a number for a member; `false` where somebody else has it.
+    pub(crate) async fn claim(&self, listing: &Listing, mref: Mref, claim: &str) -> Result<bool, Fault> {
+        let op = DirectoryOp::Claim { hash: listing.hash.clone(), mref, claim: claim.to_owned() };
+        let answer: Claimed = self.directory(&listing.object, &op).await?;
+        Ok(answer.claimed)
+    }
+
+    /// Who has a number, as far as the Directory knows.
+    pub(crate) async fn holder(&self, listing: &Listing) -> Result<Option<Mref>, Fault> {
+        let answer: Holder = self.directory(&listing.object, &DirectoryOp::Find { hash: listing.hash.clone() }).await?;
+        Ok(answer.mref)
+    }
+
+    /// Lets a claim go.
+    pub(crate) async fn release(&self, listing: &Listing, claim: &str) -> Result<(), Fault> {
+        let op = DirectoryOp::Release { hash: listing.hash.clone(), claim: claim.to_owned() };
+        self.directory::<serde_json::Value>(&listing.object, &op).await.map(drop)
+    }
+}
+
+/// See the module.
+#[durable_object]
+pub struct Directory {
+    env: Env,
+    storage: SyncStorage,
+}
+
+impl DurableObject for Directory {
+    fn new(state: State, env: Env) -> Self {
+        let directory = Self { env, storage: SyncStorage::of(&state) };
+        if let Err(fault) = directory.create() {
+            fault.log("directory_failed");
+        }
+        directory
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        finish(self.answer(&mut request).await, "directory")
+    }
+}
+
+/// A row of the table.
+struct Entry {
+    mref: Mref,
+    claim: String,
+    at: Instant,
+}
+
+impl Directory {
+    fn create(&self) -> Result<(), Fault> {
+        let statement = "CREATE TABLE IF NOT EXISTS numbers (
+            hash TEXT PRIMARY KEY, mref BLOB NOT NULL, claim TEXT NOT NULL, at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID";
+        run(&self.storage, statement, &[]).map(drop)
+    }
+
+    async fn answer(&self, request: &mut Request) -> Result<Answer, Fault> {
+        let call = read_call::<DirectoryOp>(request).await?;
+        match call.op {
+            DirectoryOp::Claim { hash, mref, claim } => {
+                let (merchant, _) =
+                    call.name.split_once('/').ok_or_else(|| Fault::new("a directory with a bad name"))?;
+                let claimed = self.claim(merchant, &hash, &mref, &claim).await?;
+                Answer::json(200, &Claimed { claimed })
+            }
+            DirectoryOp::Find { hash } => {
+                Answer::json(200, &Holder { mref: self.entry(&hash)?.map(|entry| entry.mref) })
+            }
+            DirectoryOp::Release { hash, claim } => {
+                let statement = "DELETE FROM numbers WHERE hash = ? AND claim = ?";
+                run(&self.storage, statement, &[(&hash).into(), (&claim).into()])?;
+                Answer::json(200, &serde_json::json!({}))
+            }
+        }
+    }
+
+    fn entry(&self, hash: &str) -> Result<Option<Entry>, Fault> {
+        let row = first(&self.storage, "SELECT mref, claim, at FROM numbers WHERE hash = ?", &[hash.into()])?;
+        row.map(|row| {
+            let mref = Mref::from_bytes(&row.blob(0)).ok_or_else(|| Fault::new("a stored member is broken"))?;
+            Ok(Entry { mref, claim: row.text(1)?, at: Instant(row.integer(2)) })
+        })
+        .transpose()
+    }
+
+    /// The first wins. What another member holds is theirs while their Member says so, and while they may still be
+    /// committing it.
+    async fn claim(&self, merchant: &str, hash: &str, mref: &Mref, claim: &str) -> Result<bool, Fault> {
+        let mut stale = None;
+        if let Some(entry) = self.entry(hash)?.filter(|entry| entry.mref != *mref) {
+            if entry.at.plus_ms(CLAIM_MS) > now() || self.asked(merchant, hash, &entry.mref).await? {
+                return Ok(false);
+            }
+            stale = Some(entry.claim);
+        }
+        // Somebody else may have come while the Member was asked: only what was found stale is replaced.
+        run(
+            &self.storage,
+            "INSERT INTO numbers VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO UPDATE
+             SET mref = ?2, claim = ?3, at = ?4 WHERE mref = ?2 OR claim = ?5 RETURNING hash",
+            &[hash.into(), mref.as_bytes().as_slice().into(), claim.into(), now().0.into(), stale.as_deref().into()],
+        )
+    }
+
+    /// Whether a Member has a number.
+    async fn asked(&self, merchant: &str, hash: &str, mref: &Mref) -> Result<bool, Fault> {
+        let merchant = MerchantId::new(merchant).map_err(|_| Fault::new("a directory with a bad merchant"))?;
+        let op = MemberOp::HasPhone { hash: hash.to_owned() };
+        let call = MemberCall { instance: "directory".to_owned(), member_id: None, refresh: None, arrived: None, op };
+        let objects = Objects(&self.env);
+        match select(pin!(objects.has_phone(&merchant, mref, &call)), pin!(Delay::from(MEMBER_WAIT))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Fault::late("a member did not answer in time")),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// P7: one hot object driven directly, as a shared code or a popular pool is, with syncs slowed and as the machine is; beside an
+// object that commits each request by itself, and a hot row in Postgres.
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+import { Watch, newRid, prepareMessage, settledMessage } from "./direct.mjs";
+import { median, quantile, spread } from "./figures.mjs";
+import { startPostgres } from "./postgres.mjs";
+import { RedeemingShop, startServer, typeScriptProgram, watchedProgram } from "./servers.mjs";
+import { SLOW_SYNC_MS, syncLibrary } from "./slow-sync.mjs";
+import { closedLoop, openLines, requestBytes } from "./wire.mjs";
+
+const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const LINES = 64;
+/** A database does best with fewer at once on a row; it gets the better of the two. */
+const POSTGRES_CLIENTS = [8, 32];
+const OK = 200;
+const PREPARED = /"prepared"/;
+/** Decided ones that a Recorder tells in one message. */
+const SETTLED_AT_ONCE = 64;
+
+/** A shard of the edge, by messages that its Members would send. What was prepared is settled in bulk, as the Recorder does. */
+async function hotShard(server, codes) {
+  const runtime = await startServer(watchedProgram(), { ...server, vars: { WATCHED: "1" } });
+  const shop = await RedeemingShop.open(runtime, { memberCount: 4 });
+  await shop.stock(codes);
+  const watch = new Watch(runtime.url);
+  const { prepare, settled } = await patternsOf(shop, runtime, watch, "CodeShard");
+  return hotParticipant({ runtime, watch, binding: "CODE_SHARD", prepare, settled, seqs: codes });
+}
+
+/** A pool of the edge. */
+async function hotPool(server, codes) {
+  const runtime = await startServer(watchedProgram(), { ...server, vars: { WATCHED: "1" } });
+  const shop = await RedeemingShop.open(runtime, { memberCount: 4, pool: codes });
+  await shop.stock(64);
+  const watch = new Watch(runtime.url);
+  const { prepare, settled } = await patternsOf(shop, runtime, watch, "Pool");
+  return hotParticipant({ runtime, watch, binding: "POOL", prepare, settled });
+}
+
+/** Redeems a few codes and answers the messages that were seen to be sent for them. */
+async function patternsOf(shop, runtime, watch, object) {
+  const lines = openLines(runtime.url, 1);
+  await closedLoop(lines, () => ({ bytes: shop.redemption().bytes, expect: 201 }), { count: 4 });
+  for (const line of lines) line.close();
+  const patterns = await watch.patterns(object, ["prepare", "settled"]);
+  await watch.unwatch();
+  return patterns;
+}
+
+function hotParticipant({ runtime, watch, binding, prepare, settled, seqs = Infinity }) {
+  // The first codes have been used by what made the patterns.
+  let seq = 16;
+  let waiting = [];
+  const next = () => {
+    if (waiting.length >= SETTLED_AT_ONCE) {
+      const told = waiting;
+      waiting = [];
+      return { bytes: watch.bytes(binding, settled.name, settledMessage(settled, told)), expect: OK, counts: false };
+    }
+    if (seq >= seqs) throw new Error("there are no more codes");
+    const one = { rid: newRid(), fp: newRid().padEnd(64, "0").slice(0, 64), seq };
+    seq += 1;
+    return { bytes: watch.bytes(binding, prepare.name, prepareMessage(prepare, one)), expect: OK, says: PREPARED, done: () => waiting.push(one) };
+  };
+  return { runtime, next };
+}
+
+/** The object that commits each request by itself. */
+async function plainObject(server, kind, codes) {
+  const runtime = await startServer(await typeScriptProgram("hot-object.ts", { HOT: "Hot" }), server);
+  const { host } = new URL(runtime.url);
+  const bytes = (body) => requestBytes(host, { path: "/", body: JSON.stringify(body) });
+  const lines = openLines(runtime.url, 1);
+  if (kind === "pool") {
+    for (let left = codes; left > 0; left -= 1_000) await lines[0].send(bytes({ stock: 1_000 }));
+  }
+  for (const line of lines) line.close();
+  let seq = 0;
+  const next = () => {
+    seq += 1;
+    return { bytes: bytes(kind === "pool" ? { take: newRid() } : { seq, rid: newRid() }), expect: OK };
+  };
+  return { runtime, next };
+}
+
+async function round({ lines, next, syncs }, ms) {
+  const before = syncs();
+  const { answered, ms: spent, took } = await closedLoop(lines, next, { ms, latencies: true });
+  return { per_second: (answered * 1000) / spent, took, syncs: (syncs() - before) / answered };
+}
+
+/** Postgres's round: the better of the numbers of clients. */
+async function postgresRound({ server, syncs }, ms) {
+  const tries = [];
+  for (const clients of POSTGRES_CLIENTS) {
+    const before = syncs();
+    const { per_second, took } = await server.redeem({ clients, ms });
+    tries.push({ per_second, took, syncs: (syncs() - before) / took.length });
+  }
+  return tries.reduce((best, one) => (one.per_second > best.per_second ? one : best));
+}
+
+/** The contenders, each on a server of its own, in turns. */
+async function contest(make, { rounds, pieceMs, server, postgres }) {
+  const sides = {};
+  try {
+    for (const [name, open] of Object.entries(make)) {
+      const { env, syncs } = server();
+      sides[name] = { ...(await open({ env, above: MEMORY })), syncs };
+      sides[name].lines = openLines(sides[name].runtime.url, LINES);
+      await round(sides[name], pieceMs);
+    }
+    const results = Object.fromEntries([...Object.keys(sides), ...(postgres ? ["postgres"] : [])].map((name) => [name, []]));
+    for (let at = 0; at < rounds; at += 1) {
+      for (const [name, side] of Object.entries(sides)) results[name].push(await round(side, pieceMs));
+      if (postgres) results.postgres.push(await postgresRound(postgres, pieceMs));
+    }
+    return results;
+  } finally {
+    for (const { runtime, lines } of Object.values(sides)) {
+      for (const line of lines ?? []) line.close();
+      await runtime.dispose();
+    }
+  }
+}
+
+/** Rates, times and the ratios of our own to the others, round by round. */
+function summary(results, own) {
+  const of = (name, figure) => results[name].map((one) => one[figure]);
+  const all = Object.keys(results).map((name) => {
+    const took = results[name].flatMap((one) => one.took);
+    const ratio = name === own ? undefined : spread(of(own, "per_second").map((rate, at) => rate / results[name][at].per_second));
+    return [name, { per_second: spread(of(name, "per_second")), p50_ms: median(took), p99_ms: quantile(took, 0.99), syncs_each: median(of(name, "syncs")), ratio }];
+  });
+  return Object.fromEntries(all);
+}
+
+/** P7 for the shard and the pool. */
+export async function measureHot({ rounds = 5, pieceMs = 2_000, codes = 150_000, participants = ["shard", "pool"] } = {}) {
+  const library = await syncLibrary();
+  const measured = { slow_sync_ms: SLOW_SYNC_MS, connections: LINES, missing: {} };
+  if (library.missing !== undefined) measured.missing.syncs = library.missing;
+  // All lie in memory: slowed, a sync takes what the library says, and else next to nothing, which is where groups gain least.
+  for (const [kind, slowed] of Object.entries({ slowed: true, "as it is": false })) {
+    if (slowed && library.missing !== undefined) continue;
+    const server = () => (library.missing === undefined ? library.counter({ slowed }) : { env: {}, syncs: () => 0 });
+    const { env, syncs } = server();
+    const postgres = await startPostgres({ env, above: MEMORY });
+    if (postgres.missing !== undefined) measured.missing.postgres = postgres.missing;
+    else measured.postgres = postgres.version;
+    try {
+      const options = { rounds, pieceMs, server };
+      const contests = {
+        shard: () => contest({ shard: (where) => hotShard(where, codes), object: (where) => plainObject(where, "shard") }, { ...options, postgres: postgres.missing === undefined ? { server: postgres, syncs } : undefined }),
+        pool: () => contest({ pool: (where) => hotPool(where, codes), object: (where) => plainObject(where, "pool", codes / 5) }, options),
+      };
+      measured[kind] = {};
+      for (const name of participants) measured[kind][name] = summary(await contests[name](), name);
+    } finally {
+      await postgres.stop?.();
+    }
+  }
+  return measured;
+}
