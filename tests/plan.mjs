@@ -171,6 +171,7 @@ export const plans = {
     suites("http", "the HTTP API, in the Workers runtime"),
     suites("start", "npm start and npm run reset, from the outside"),
     suites("packaging", "the npm package, as its users install it"),
+    suites("bench", "the load of the benchmarks, in small and untimed", { folder: "tests/bench/load" }),
     raceStep(rounds("30")),
     crashStep(kills("30")),
     suites("browser", "the storefront and the till in a real browser", { browser: true }),

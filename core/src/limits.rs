@@ -74,8 +74,6 @@ pub const HOLD_MS: i64 = 15 * 60_000;
 pub const HOLDS_PER_ORDER_MAX: usize = 20;
 /// Most bytes of an upload of promo codes.
 pub const UPLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most bytes of an upload that is too large which are read, and dropped, so that the client sees the answer.
-pub const UPLOAD_BYTES_READ: usize = 4 * UPLOAD_BYTES_MAX;
 /// Most promo codes of an upload that are committed at once …
 pub const UPLOAD_SLICE_CODES: usize = 2_000;
 /// … and about as many bytes.

@@ -115,7 +115,13 @@ const BENDS: [Bend; 15] = [
     ("currency_not_allowed", |c| checkout(c).currency = "USD".to_owned()),
     ("not_eligible", |c| c.rules.eligibility.tiers = Some(vec!["gold".to_owned()])),
     ("already_redeemed_by_you", |c| {
-        c.usage = Usage { of_code: 1, mine: Some(rid()), mine_count: 1, of_campaign: c.usage.of_campaign, ..Usage::default() };
+        c.usage = Usage {
+            of_code: 1,
+            mine: Some(rid()),
+            mine_count: 1,
+            of_campaign: c.usage.of_campaign,
+            ..Usage::default()
+        };
     }),
     ("already_redeemed", |c| (c.usage.of_code, c.usage.held) = (1, 0)),
     ("code_held", |c| (c.usage.of_code, c.usage.held, c.usage.held_until) = (1, 1, Some(Instant(9)))),

@@ -1,7 +1,8 @@
 //! An administrator's calls: reward definitions, campaigns, batches.
 
-use crate::calls::{CampaignOp, EnrolledPage, Enrolment, MerchantOp, Objects, Reserved, campaign_name, read_json};
+use crate::calls::{CampaignOp, Objects, Reserved, campaign_name, read_json};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::merchant_calls::{EnrolledPage, Enrolment, MerchantOp};
 use crate::mint;
 use counterfoil_core::token::Role;
 use counterfoil_core::wire::{

@@ -1,10 +1,11 @@
 //! `POST /v1/fulfilments/{id}`: a fulfiller's late answer. It has no token; its signature, by the secret of the
 //! endpoint that the reward was sent to, says who it is.
 
-use crate::calls::{EndpointOf, MemberCall, MemberOp, MerchantOp, Objects, Place, read_json};
+use crate::calls::{EndpointOf, MemberCall, MemberOp, Objects, Place, read_json};
 use crate::config::Config;
 use crate::endpoint_calls::{CallbackCheck, EndpointOp};
 use crate::inbound::{Stop, stop, stop_invalid};
+use crate::merchant_calls::MerchantOp;
 use crate::platform::Fault;
 use counterfoil_core::webhook::{ID_HEADER, Outcome, SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use counterfoil_core::wire::{FulfilmentReport, InvalidRequest, ProtocolError, parse};

@@ -112,17 +112,19 @@ impl DurableObject for Directory {
     }
 }
 
-/// A row of the table.
+/// Who has a number.
 struct Entry {
     mref: Mref,
-    claim: String,
+    /// When they claimed it last.
     at: Instant,
 }
 
 impl Directory {
     fn create(&self) -> Result<(), Fault> {
+        // A member may have several claims of one number, from requests that overlapped. Each is let go by itself, and the
+        // number is theirs while one is left.
         let statement = "CREATE TABLE IF NOT EXISTS numbers (
-            hash TEXT PRIMARY KEY, mref BLOB NOT NULL, claim TEXT NOT NULL, at INTEGER NOT NULL
+            hash TEXT NOT NULL, claim TEXT NOT NULL, mref BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (hash, claim)
         ) STRICT, WITHOUT ROWID";
         run(&self.storage, statement, &[]).map(drop)
     }
@@ -148,10 +150,11 @@ impl Directory {
     }
 
     fn entry(&self, hash: &str) -> Result<Option<Entry>, Fault> {
-        let row = first(&self.storage, "SELECT mref, claim, at FROM numbers WHERE hash = ?", &[hash.into()])?;
+        let statement = "SELECT mref, max(at) FROM numbers WHERE hash = ? GROUP BY mref";
+        let row = first(&self.storage, statement, &[hash.into()])?;
         row.map(|row| {
             let mref = Mref::from_bytes(&row.blob(0)).ok_or_else(|| Fault::new("a stored member is broken"))?;
-            Ok(Entry { mref, claim: row.text(1)?, at: Instant(row.integer(2)) })
+            Ok(Entry { mref, at: Instant(row.integer(1)) })
         })
         .transpose()
     }
@@ -159,20 +162,27 @@ impl Directory {
     /// The first wins. What another member holds is theirs while their Member says so, and while they may still be
     /// committing it.
     async fn claim(&self, merchant: &str, hash: &str, mref: &Mref, claim: &str) -> Result<bool, Fault> {
-        let mut stale = None;
-        if let Some(entry) = self.entry(hash)?.filter(|entry| entry.mref != *mref) {
-            if entry.at.plus_ms(CLAIM_MS) > now() || self.asked(merchant, hash, &entry.mref).await? {
-                return Ok(false);
-            }
-            stale = Some(entry.claim);
+        let other = self.entry(hash)?.filter(|entry| entry.mref != *mref);
+        if let Some(other) = &other
+            && (other.at.plus_ms(CLAIM_MS) > now() || self.asked(merchant, hash, &other.mref).await?)
+        {
+            return Ok(false);
         }
-        // Somebody else may have come while the Member was asked: only what was found stale is replaced.
-        run(
-            &self.storage,
-            "INSERT INTO numbers VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO UPDATE
-             SET mref = ?2, claim = ?3, at = ?4 WHERE mref = ?2 OR claim = ?5 RETURNING hash",
-            &[hash.into(), mref.as_bytes().as_slice().into(), claim.into(), now().0.into(), stale.as_deref().into()],
-        )
+        self.storage.transaction(|| {
+            if let Some(Entry { mref, at }) = other {
+                // What they have claimed since they were asked stays.
+                let statement = "DELETE FROM numbers WHERE hash = ? AND mref = ? AND at <= ?";
+                run(&self.storage, statement, &[hash.into(), mref.as_bytes().as_slice().into(), at.0.into()])?;
+            }
+            // Somebody else may have come while the Member was asked.
+            run(
+                &self.storage,
+                "INSERT INTO numbers SELECT ?1, ?2, ?3, ?4
+                 WHERE NOT EXISTS (SELECT 1 FROM numbers WHERE hash = ?1 AND mref <> ?3)
+                 ON CONFLICT DO NOTHING RETURNING claim",
+                &[hash.into(), claim.into(), mref.as_bytes().as_slice().into(), now().0.into()],
+            )
+        })
     }
 
     /// Whether a Member has a number.

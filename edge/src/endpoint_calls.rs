@@ -1,6 +1,7 @@
 //! Messages to a Merchant about its webhook endpoints.
 
-use crate::calls::{MemberCall, MemberOp, MerchantOp, Objects, Once, PageQuery, read_json};
+use crate::calls::{MemberCall, MemberOp, Objects, Once, PageQuery, read_json};
+use crate::merchant_calls::MerchantOp;
 use crate::platform::Fault;
 use counterfoil_core::ids::Mref;
 use counterfoil_core::keys::MerchantId;

@@ -1,6 +1,7 @@
 //! A merchant's figures: the sums over its Recorders of all months, and its pools as they are now.
 
-use crate::calls::{MerchantOp, Months, Objects, read_json};
+use crate::calls::{Objects, read_json};
+use crate::merchant_calls::{MerchantOp, Months};
 use crate::platform::{Fault, now};
 use crate::pools;
 use crate::recorder_calls::{Counted, CountedTime, MonthFigures, RecorderOp, recorder_name};

@@ -1,12 +1,17 @@
 //! Group commit: items that arrive together become durable together.
 //!
-//! At once when idle, else up to four milliseconds or 64 of them.
+//! At once when idle, else up to four milliseconds or 64 of them. Idle is who has had nothing to commit for that long,
+//! counted from when the last group was durable: a slow sync holds up the whole runtime, and what queued behind it
+//! must become one group, not find a commit that is long past and commit one by one.
 
-use crate::platform::{Fault, now};
+use crate::platform::{Fault, SyncStorage, now};
 use counterfoil_core::time::Instant;
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
+use wasm_bindgen_futures::JsFuture;
+use worker::State;
 
 /// How long an item waits for company.
 pub(crate) const GROUP_WAIT: Duration = Duration::from_millis(GROUP_WAIT_MS.unsigned_abs());
@@ -31,13 +36,22 @@ pub(crate) enum When {
 /// Items of one object that wait to be committed.
 pub(crate) struct Group<I, O> {
     waiting: RefCell<Vec<Waiting<I, O>>>,
-    last: Cell<Instant>,
+    pace: Rc<Pace>,
     scheduled: Cell<bool>,
+}
+
+/// What is on its way to being durable.
+struct Pace {
+    /// Groups that are written and not yet durable.
+    writing: Cell<u32>,
+    /// When the last one was durable.
+    last: Cell<Instant>,
 }
 
 impl<I, O> Default for Group<I, O> {
     fn default() -> Self {
-        Self { waiting: RefCell::new(vec![]), last: Cell::new(Instant(0)), scheduled: Cell::new(false) }
+        let pace = Rc::new(Pace { writing: Cell::new(0), last: Cell::new(Instant(0)) });
+        Self { waiting: RefCell::new(vec![]), pace, scheduled: Cell::new(false) }
     }
 }
 
@@ -47,7 +61,8 @@ impl<I, O> Group<I, O> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push((item, sender));
         let full = self.waiting.borrow().len() >= GROUP_ITEMS_MAX;
-        let idle = !self.scheduled.get() && self.last.get().plus_ms(GROUP_WAIT_MS) <= now();
+        let resting = self.pace.writing.get() == 0 && self.pace.last.get().plus_ms(GROUP_WAIT_MS) <= now();
+        let idle = resting && !self.scheduled.get();
         let when = match (idle || full, self.scheduled.get()) {
             (true, _) => When::Now,
             (false, false) => When::Later,
@@ -66,7 +81,20 @@ impl<I, O> Group<I, O> {
 
     /// Takes everything that waits, to be committed now.
     pub(crate) fn take(&self) -> Vec<Waiting<I, O>> {
-        self.last.set(now());
         self.waiting.take()
+    }
+
+    /// What was taken is written: the group is under way until it is durable.
+    pub(crate) fn written(&self, state: &State, storage: &SyncStorage) {
+        let pace = Rc::clone(&self.pace);
+        pace.last.set(now());
+        let Ok(durable) = storage.sync() else { return };
+        pace.writing.set(pace.writing.get() + 1);
+        state.wait_until(async move {
+            // An object whose write failed is started anew; nothing waits for this.
+            let _ = JsFuture::from(durable).await;
+            pace.writing.set(pace.writing.get().saturating_sub(1));
+            pace.last.set(now());
+        });
     }
 }

@@ -186,7 +186,8 @@ impl Desk<'_> {
         let end = ends_at(self.at);
         let Source::Reward { rid, index, .. } = source else { return Ok(end) };
         let rests = self.store.held(rid)?;
-        let valid_until = rests.iter().find(|record| record.index == *index).and_then(|record| record.reward.valid_until);
+        let valid_until =
+            rests.iter().find(|record| record.index == *index).and_then(|record| record.reward.valid_until);
         Ok(valid_until.map_or(end, |until| until.min(end)))
     }
 

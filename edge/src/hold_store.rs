@@ -154,10 +154,6 @@ impl MemberStore<'_> {
             ],
         )?;
         let item = hold_item(&hold.rid);
-        if hold.state == HoldState::Held {
-            due::plan(self.0, &item, hold.expires_at)
-        } else {
-            due::done(self.0, &item)
-        }
+        if hold.state == HoldState::Held { due::plan(self.0, &item, hold.expires_at) } else { due::done(self.0, &item) }
     }
 }

@@ -28,45 +28,28 @@ pub(crate) struct Inbound<'a> {
     pub(crate) line: Rc<Line>,
 }
 
-/// How much of a body is taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Most bytes that are kept.
-    pub(crate) kept: usize,
-    /// Most bytes that are read: a client that is still sending when its connection is closed may never see the answer.
-    pub(crate) read: usize,
-}
-
 /// Reads a body within bounds, before anything else: a connection whose request was left unread cannot be used
-/// again. One that says it is too large to be read at all is not; `None` for one that is too large to be kept.
-pub(crate) async fn read_body(request: &mut Request, bounds: Bounds) -> Result<Option<Vec<u8>>, Fault> {
+/// again. One that says it is too large is not read at all; `None`.
+pub(crate) async fn read_body(request: &mut Request, bytes_max: usize) -> Result<Option<Vec<u8>>, Fault> {
     let length = request.headers().get("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
     match length {
-        Some(length) if length > bounds.read => return Ok(None),
+        Some(length) if length > bytes_max => return Ok(None),
         // The runtime holds a client to the length it gives: there is never more of it.
         Some(0) => return Ok(Some(vec![])),
-        Some(length) if length <= bounds.kept => {
-            return Ok(Some(request.bytes().await?).filter(|body| body.len() <= bounds.kept));
-        }
-        Some(_) | None => {}
+        Some(_) => return Ok(Some(request.bytes().await?).filter(|body| body.len() <= bytes_max)),
+        None => {}
     }
-    let (mut body, mut read) = (Vec::new(), 0);
+    let mut body = Vec::new();
     if request.inner().body().is_some() {
         let mut stream = request.stream()?;
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk?;
-            read += chunk.len();
-            if read > bounds.read {
+            body.extend_from_slice(&chunk?);
+            if body.len() > bytes_max {
                 return Ok(None);
-            }
-            if read > bounds.kept {
-                body = Vec::new();
-            } else {
-                body.extend_from_slice(&chunk);
             }
         }
     }
-    Ok(Some(body).filter(|_| read <= bounds.kept))
+    Ok(Some(body))
 }
 
 /// Why a handler stops early: an answer that is not the usual one, or a fault.

@@ -1,9 +1,10 @@
-//! What the log tells of each request for a redemption: one line of JSON, with nothing in it that could be redeemed, and
-//! nobody's name.
+//! What the log tells of redemptions: one line of JSON for each request, and for each failure on the way. Nothing in it
+//! could be redeemed, and nobody is named.
 
 use crate::answer::OUTCOME_HEADER;
 use crate::inbound::Stop;
-use crate::platform::now;
+use crate::member::Inner;
+use crate::platform::{Fault, now};
 use counterfoil_core::ids::{IdKey, IdKind, Rid};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::time::Instant;
@@ -13,6 +14,20 @@ use worker::Response;
 
 /// Symbols of a code that may be shown: its first group, which says the campaign at most.
 const GROUP: usize = 4;
+
+impl Inner {
+    /// A failure on the way of a redemption: an operator finds it by the id that its holder reads out.
+    pub(crate) fn log_about(&self, rid: &Rid, event: &str, fault: &Fault) {
+        let (Ok(config), Ok(merchant)) = (self.config(), self.merchant()) else { return fault.log(event) };
+        let line = serde_json::json!({
+            "event": event,
+            "redemption_id": config.id_key.id(IdKind::Redemption, &merchant, rid),
+            "merchant": merchant.as_str(),
+            "error": fault.message,
+        });
+        worker::console_error!("{line}");
+    }
+}
 
 /// The line of one request, filled in while it is answered.
 pub(crate) struct Line {

@@ -1,9 +1,10 @@
 //! Finding a member by telephone number, as staff at a till and administrators do, and reading numbers from requests.
 
 use crate::answer::Answer;
-use crate::calls::{MemberCall, MemberOp, MerchantOp, Objects, PhoneChange, read_json};
+use crate::calls::{MemberCall, MemberOp, Objects, PhoneChange, read_json};
 use crate::directory::Listing;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::merchant_calls::MerchantOp;
 use crate::platform::Fault;
 use crate::redeem::Target;
 use counterfoil_core::phone::{Phone, PhoneError};

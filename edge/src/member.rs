@@ -4,8 +4,8 @@
 use crate::answer::{Answer, finish_alarm};
 use crate::audit_log::{AuditLog, REPORT_ITEM};
 use crate::calls::{
-    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, PreviewCall, ReadCode, ShardOp,
-    campaign_name, read_call,
+    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, PreviewCall, ReadCode,
+    ShardOp, campaign_name, read_call,
 };
 use crate::config::Config;
 use crate::due;
@@ -16,13 +16,14 @@ use crate::member_phone::PHONE_ITEM;
 use crate::member_store::MemberStore;
 use crate::platform::{Fault, SyncStorage, now};
 use crate::reward_store::{REWARD_ITEM, Told, UNDO_ITEM};
+use crate::turns::Turns;
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::ATTEMPTS_PER_DAY;
+use counterfoil_core::protocol::Fate;
 use counterfoil_core::protocol::member::{Attempts, locked_out};
 use counterfoil_core::protocol::report::Settled;
-use counterfoil_core::protocol::Fate;
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::Facts;
 use counterfoil_core::wire::{Method, Page, ProtocolError};
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
     pub(crate) drive: Drive,
+    /// Codes that are being kept for a checkout: asked for twice at once, the second moves what the first holds.
+    pub(crate) holding: Turns<(u16, u32)>,
     pub(crate) feed: Feed,
     pub(crate) audit: AuditLog,
     /// Tries at fulfillers that are under way in this instance.
@@ -84,6 +87,7 @@ impl DurableObject for Member {
             env,
             storage,
             drive: Drive::default(),
+            holding: Turns::default(),
             feed: Feed::default(),
             audit: AuditLog::default(),
             trying: RefCell::default(),

@@ -4,8 +4,8 @@ use crate::calls::{Objects, Place, ShardOp};
 use crate::due;
 use crate::endpoint_calls::{EndpointState, TryOutcome, TryResult, Waiter};
 use crate::member::Inner;
-use crate::pool_calls::PoolOp;
 use crate::platform::{Fault, now, random_u32};
+use crate::pool_calls::PoolOp;
 use crate::reward_store::reward_item;
 use crate::webhooks::{Sent, send};
 use counterfoil_core::ids::Rid;
@@ -68,7 +68,7 @@ impl Inner {
             let inner = Rc::clone(self);
             self.state.wait_until(async move {
                 if let Err(fault) = inner.attempt(at).await {
-                    fault.log("fulfilment_failed");
+                    inner.log_about(&at.rid, "fulfilment_failed", &fault);
                 }
             });
         }
@@ -263,7 +263,7 @@ impl Inner {
             match told {
                 Ok(_) => self.storage.transaction(|| self.store().undone(rid, &undo.pool))?,
                 Err(fault) => {
-                    fault.log("undo_failed");
+                    self.log_about(rid, "undo_failed", &fault);
                     let again = now().plus_ms(backoff_ms(undo.tries, random_u32()));
                     self.storage.transaction(|| self.store().undo_again(rid, &undo.pool, again))?;
                 }

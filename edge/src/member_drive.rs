@@ -4,26 +4,22 @@
 //! started it, its twins and the alarm all wait for the same task.
 
 use crate::answer::{Answer, OUTCOME_HEADER};
-use crate::calls::{BuyCall, Objects, PrepareReply, Recognised, RedeemCall, ShardOp, campaign_name};
+use crate::calls::{BuyCall, Recognised, RedeemCall, ShardOp};
 use crate::due;
 use crate::member::{Inner, Who, attempts_allowed};
+use crate::member_participants::{Asked, Read};
 use crate::member_store::{Arrival, Arriving, MemberStore, Standing};
 use crate::platform::{Fault, now, random_u32};
-use crate::pool_calls::{PoolOp, pool_name};
 use crate::reward_store::Told;
-use counterfoil_core::checkout::Book;
+use crate::turns::Turns;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
 use counterfoil_core::price::unit_cost;
 use counterfoil_core::protocol::member::{
-    Answers, DecideStep, Known, MemberView, Receipt, Settlement, decide, inquire, open, pool_needed, receive,
+    Answers, DecideStep, Known, MemberView, Receipt, Settlement, decide, open, receive,
 };
-use counterfoil_core::protocol::pool::PoolAnswer;
-use counterfoil_core::protocol::report::{Participant, Settled, Took};
-use counterfoil_core::protocol::{
-    CodeWish, Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms,
-};
-use counterfoil_core::quote::Quote;
+use counterfoil_core::protocol::report::{Participant, Took};
+use counterfoil_core::protocol::{CodeWish, Intent, MESSAGE_VERSION, Purchase, Wish, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::Facts;
 use counterfoil_core::wallet::Names;
@@ -31,7 +27,7 @@ use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, Redempti
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,8 +35,6 @@ use worker::Delay;
 
 /// Prefix of due-items that drive an accepted redemption.
 pub(crate) const OPEN_ITEM: &str = "open";
-/// Longest wait for a participant's answer; it is asked again later.
-const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
 /// Why a redemption is tried again, as its holder reads it.
 const UNREACHED: &str = "a participant could not be reached";
 /// As [`UNREACHED`].
@@ -50,7 +44,7 @@ const LATE_MAX: u32 = 3;
 
 /// How a run ended, for those who wait for it.
 #[derive(Clone, Debug)]
-enum Ended {
+pub(crate) enum Ended {
     /// There is a record: read it.
     Recorded {
         /// Something of it may be due at a fulfiller.
@@ -77,7 +71,7 @@ pub(crate) struct Drive {
     pub(crate) runs: RefCell<HashMap<Rid, Run>>,
     /// One redemption at a time for each campaign: the others queue, so that limits are read after the one
     /// before has been decided.
-    queues: RefCell<HashMap<u16, VecDeque<oneshot::Sender<()>>>>,
+    turns: Turns<u16>,
     /// When the call that is being taken up came in at the Worker, for figures.
     pub(crate) arrived: Cell<Option<counterfoil_core::time::Instant>>,
 }
@@ -303,7 +297,7 @@ impl Inner {
     }
 
     /// Starts a run in a task of its own.
-    fn start(self: &Rc<Self>, intent: Intent) -> oneshot::Receiver<Ended> {
+    pub(crate) fn start(self: &Rc<Self>, intent: Intent) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         let rid = intent.rid;
         let run = Run { intent: intent.clone(), waiters: vec![sender] };
@@ -329,7 +323,7 @@ impl Inner {
     /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
     async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
-        let turn = self.take_turn(intent.campaign()).await;
+        let turn = self.drive.turns.take(intent.campaign()).await;
         for late in 0..LATE_MAX {
             // Read anew after each wait: what a participant asked about meanwhile may have been decided.
             if let Wish::Code(code) = &mut intent.wish
@@ -361,46 +355,12 @@ impl Inner {
         (self.fail(&intent, &Fault::new("a participant found the intent too late"), UNREACHED), vec![])
     }
 
-    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
-    async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
-        let mut asked = Asked::default();
-        if intent.code().is_some() {
-            let op = ShardOp::Prepare { intent: intent.clone() };
-            let answer: PrepareReply = self.ask_shard(intent.campaign(), &op).await?;
-            asked.shard = Some(answer);
-        }
-        if let Some((pool_id, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
-            let op = PoolOp::Prepare { intent: intent.clone(), quantity };
-            let answer: PoolAnswer = self.ask_pool(&pool_id, &op).await?;
-            asked.pool = Some((pool_id, answer));
-        }
-        Ok(asked)
-    }
-
-    fn pool_needed(
+    /// Step 5: decides and writes in one transaction. `None` asks the participants again.
+    pub(crate) fn conclude(
         self: &Rc<Self>,
         intent: &Intent,
-        shard: Option<&PrepareAnswer>,
-    ) -> Result<Option<(String, u32)>, Fault> {
-        let pooled = match (&intent.wish, shard) {
-            (Wish::Points(purchase), _) => purchase.reward.pool_id.is_some(),
-            (Wish::Gift(gift), _) => gift.reward.pool_id.is_some(),
-            (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => prepared.reward.pool_id.is_some(),
-            (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => false,
-        };
-        if !pooled {
-            return Ok(None);
-        }
-        let who = self.who()?;
-        let at = now();
-        let (store, wallet) = (self.store(), self.store().wallet(at)?);
-        let read = Read::of(&store, intent)?;
-        let view = self.view(&store, intent, &who, &wallet, &read)?;
-        Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_id.to_owned(), quantity)))
-    }
-
-    /// Step 5: decides and writes in one transaction. `None` asks the participants again.
-    fn conclude(self: &Rc<Self>, intent: &Intent, asked: &Asked) -> Result<(Option<Ended>, Settlement), Fault> {
+        asked: &Asked,
+    ) -> Result<(Option<Ended>, Settlement), Fault> {
         let config = self.config()?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
@@ -474,7 +434,7 @@ impl Inner {
 
     /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.
     fn fail(self: &Rc<Self>, intent: &Intent, fault: &Fault, shown: &str) -> Ended {
-        fault.log("prepare_failed");
+        self.log_about(&intent.rid, "prepare_failed", fault);
         // Somebody else has ended it meanwhile: an operator, or a participant that asked.
         if matches!(self.store().known(&intent.rid), Ok(Known::Decided(_))) {
             return Ended::Recorded { tries: false };
@@ -518,192 +478,6 @@ impl Inner {
                 Ok(())
             }
             None => due::done(&self.storage, &open_item(rid)),
-        }
-    }
-
-    /// Step 7: a shard asks. What this Member has never heard of is decided here and now, by the promise; where a pool
-    /// has a say too, it is driven on from the start.
-    pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
-        if let Some(fate) = self.known_fate(intent)? {
-            return Ok(fate);
-        }
-        let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
-        if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
-            drop(self.start(intent.clone()));
-            return Ok(Fate::Running);
-        }
-        let (_, settlement) = self.conclude(intent, &asked)?;
-        self.start_tries(&intent.rid);
-        self.start_report();
-        Ok(match settlement {
-            // Asked again it hears how long it is kept for its checkout.
-            Settlement::None if intent.checkout().is_some() => self.known_fate(intent)?.unwrap_or(Fate::Aborted),
-            Settlement::Settle => Fate::Committed,
-            Settlement::Abort | Settlement::None => Fate::Aborted,
-        })
-    }
-
-    /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
-    pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
-        if let Some(fate) = self.known_fate(intent)? {
-            return Ok(fate);
-        }
-        drop(self.start(intent.clone()));
-        Ok(Fate::Running)
-    }
-
-    fn known_fate(&self, intent: &Intent) -> Result<Option<Fate>, Fault> {
-        let store = self.store();
-        let (known, consumed) = (store.known(&intent.rid)?, store.consumed(&intent.rid)?);
-        let held_until = store.held_until(&intent.rid)?;
-        let running = self.drive.runs.borrow().contains_key(&intent.rid);
-        Ok(inquire(known, consumed, held_until, running, &intent.fp).ok())
-    }
-
-    /// Step 6: what was decided against is given back at once; what was decided for, the Recorder tells in bulk. When a
-    /// message is lost, the participant's alarm asks.
-    pub(crate) async fn abort(&self, intent: &Intent, participants: &[Participant]) {
-        let (rid, fp, fate) = (intent.rid, intent.fp, Fate::Aborted);
-        for participant in participants {
-            let told: Result<serde_json::Value, Fault> = match participant {
-                Participant::Shard { campaign, .. } => {
-                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate }).await
-                }
-                Participant::Pool { pool_id } => self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate }).await,
-            };
-            if let Err(fault) = told {
-                fault.log("settle_failed");
-            }
-        }
-    }
-
-    /// Asks a pool, with a bound on the wait.
-    pub(crate) async fn ask_pool<T: serde::de::DeserializeOwned>(
-        &self,
-        pool_id: &str,
-        op: &PoolOp,
-    ) -> Result<T, Fault> {
-        let name = pool_name(self.merchant()?.as_str(), pool_id);
-        let objects = Objects(&self.env);
-        let asking = pin!(objects.pool(&name, op));
-        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::new("the pool did not answer in time")),
-        }
-    }
-
-    /// Asks the campaign's shard, with a bound on the wait.
-    pub(crate) async fn ask_shard<T: serde::de::DeserializeOwned>(
-        &self,
-        campaign: u16,
-        op: &ShardOp,
-    ) -> Result<T, Fault> {
-        let campaign = campaign_name(self.merchant()?.as_str(), campaign);
-        let objects = Objects(&self.env);
-        let asking = pin!(objects.shard(&campaign, 0, op));
-        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::new("the participant did not answer in time")),
-        }
-    }
-
-    /// Waits for this campaign's turn; the turn ends when the guard is dropped.
-    async fn take_turn(self: &Rc<Self>, campaign: u16) -> Turn {
-        let waiting = {
-            let mut queues = self.drive.queues.borrow_mut();
-            match queues.get_mut(&campaign) {
-                Some(queue) => {
-                    let (sender, receiver) = oneshot::channel();
-                    queue.push_back(sender);
-                    Some(receiver)
-                }
-                None => {
-                    queues.insert(campaign, VecDeque::new());
-                    None
-                }
-            }
-        };
-        let waited = waiting.is_some();
-        if let Some(turn) = waiting {
-            // The sender goes only when its turn is handed over.
-            let _ = turn.await;
-        }
-        Turn { inner: Rc::clone(self), campaign, waited }
-    }
-}
-
-/// What participants have answered to an intent.
-#[derive(Default)]
-pub(crate) struct Asked {
-    shard: Option<PrepareAnswer>,
-    /// Which, and what.
-    pool: Option<(String, PoolAnswer)>,
-}
-
-impl Asked {
-    /// Those that keep something for it.
-    fn prepared(&self, intent: &Intent) -> Vec<Participant> {
-        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
-            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
-        let pool = match &self.pool {
-            Some((pool_id, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_id.clone() }),
-            Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
-        };
-        shard.into_iter().chain(pool).collect()
-    }
-
-    fn settled(&self, intent: &Intent) -> Vec<Settled> {
-        let settled = |participant| Settled { participant, rid: intent.rid, fp: intent.fp };
-        self.prepared(intent).into_iter().map(settled).collect()
-    }
-}
-
-/// What a decision about a purchase reads beside the wallet.
-#[derive(Default)]
-pub(crate) struct Read {
-    quote: Option<Quote>,
-    last_bought_at: Option<counterfoil_core::time::Instant>,
-    book: Option<Book>,
-}
-
-impl Read {
-    pub(crate) fn of(store: &MemberStore<'_>, intent: &Intent) -> Result<Self, Fault> {
-        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
-            let held = store.hold_of_code(*campaign, facts.seq)?.filter(|hold| hold.rid != intent.rid);
-            let twin_until = held.map(|hold| hold.expires_at);
-            let book = Book { twin_until, ..store.book(&checkout.order)? };
-            return Ok(Self { book: Some(book), ..Self::default() });
-        }
-        let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else { return Ok(Self::default()) };
-        let (quote, last_bought_at) = (store.quote(&terms.quote)?, store.last_bought_at(&reward.reward_id)?);
-        Ok(Self { quote, last_bought_at, book: None })
-    }
-}
-
-/// The right to redeem in one campaign.
-struct Turn {
-    inner: Rc<Inner>,
-    campaign: u16,
-    /// Others went before.
-    waited: bool,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut queues = self.inner.drive.queues.borrow_mut();
-        loop {
-            match queues.get_mut(&self.campaign).and_then(VecDeque::pop_front) {
-                // One that has gone away passes the turn on.
-                Some(next) => {
-                    if next.send(()).is_ok() {
-                        return;
-                    }
-                }
-                None => {
-                    queues.remove(&self.campaign);
-                    return;
-                }
-            }
         }
     }
 }

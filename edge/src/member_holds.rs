@@ -4,11 +4,12 @@
 //! this Member says how a hold ends, and its alarm ends what nobody else does.
 
 use crate::answer::Answer;
-use crate::calls::{Once, Place, PreviewAnswer, ReadCode, RedeemCall, ShardOp};
+use crate::calls::{Once, Place, RedeemCall, ShardOp};
 use crate::due;
 use crate::hold_desk::No;
 use crate::hold_store::hold_item;
 use crate::member::{Inner, page};
+use crate::member_till::SEGMENT;
 use crate::once::{self, Seen};
 use crate::order_calls::{HoldCall, OrderCall, OrderOp, Wanted};
 use crate::platform::{Fault, now, random};
@@ -16,25 +17,21 @@ use counterfoil_core::checkout::{
     Book, CommitStep, Hold, Source, Unfit, Worth, ends_at, may_hold_reward, resource, take_credit,
 };
 use counterfoil_core::ids::Rid;
-use counterfoil_core::protocol::member::Known;
 use counterfoil_core::protocol::report::{Participant, Settled};
 use counterfoil_core::protocol::{Checkout, Fate};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::{Actor, Refused};
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{Credit, HoldState, Method, Page, ProtocolError, RewardType};
+use counterfoil_core::wire::{Credit, HoldState, Page, ProtocolError, RewardType};
 use futures_util::future::join_all;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use std::rc::Rc;
-
-/// What stays as it is in a path: unreserved characters (RFC 3986).
-const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What every hold is asked for with.
 #[derive(Clone, Copy)]
-struct Terms<'a> {
-    total: &'a Credit,
-    once: Option<&'a Once>,
+pub(crate) struct Terms<'a> {
+    pub(crate) total: &'a Credit,
+    pub(crate) once: Option<&'a Once>,
 }
 
 impl Inner {
@@ -138,90 +135,6 @@ impl Inner {
         }
     }
 
-    /// A code: moved where this member holds it already, else through its shard.
-    async fn hold_code(
-        self: &Rc<Self>,
-        order: &str,
-        redeem: RedeemCall,
-        terms: Terms<'_>,
-        acting: &Actor,
-        instance: &str,
-    ) -> Result<Answer, Fault> {
-        let (rid, method) = (redeem.rid, redeem.method);
-        let code = redeem.code.as_ref().map(|code| ReadCode { ..*code });
-        if self.store().known(&rid)? == Known::Absent {
-            if let Err(unfit) = self.store().book(order)?.fits(terms.total, None, None, now()) {
-                return No::from(unfit).answer(instance);
-            }
-            if let Some(code) = &code
-                && let Some(hold) = self.hold_of(code).await?
-            {
-                return self.move_code(order, terms, (&hold, code, method), acting, instance).await;
-            }
-        }
-        let answer = self.redeem(redeem, instance).await?;
-        if let Some(hold) = self.store().hold(&rid)?.filter(|_| answer.status() == 201) {
-            let shown = self.hold_shown(201, &hold)?;
-            return Ok(if answer.is_replayed() { shown.header("Idempotent-Replayed", "true") } else { shown });
-        }
-        // Another request of this member was quicker: what it holds is moved.
-        if let Some(code) = code.filter(|_| answer.status() == 409 && !answer.is_replayed())
-            && let Some(hold) = self.hold_of(&code).await?
-        {
-            return self.move_code(order, terms, (&hold, &code, method), acting, instance).await;
-        }
-        Ok(answer)
-    }
-
-    /// What this member holds of a code. One that is over by the clock is ended first.
-    async fn hold_of(self: &Rc<Self>, code: &ReadCode) -> Result<Option<Hold>, Fault> {
-        match self.store().hold_of_code(code.campaign, code.seq)? {
-            Some(hold) if hold.is_over(now()) => {
-                self.expire_hold(&hold.rid).await?;
-                Ok(None)
-            }
-            found => Ok(found),
-        }
-    }
-
-    /// Moves a code to another order, or holds it anew. The rules are asked again: what ended meanwhile is not held on.
-    async fn move_code(
-        self: &Rc<Self>,
-        order: &str,
-        terms: Terms<'_>,
-        (hold, code, method): (&Hold, &ReadCode, Method),
-        acting: &Actor,
-        instance: &str,
-    ) -> Result<Answer, Fault> {
-        let facts = self.facts(code, method, Some(terms.total.currency.clone()))?;
-        let op = ShardOp::Preview { facts, mref: self.mref()? };
-        let previewed: PreviewAnswer = self.ask_shard(code.campaign, &op).await?;
-        let Some(preview) = previewed.preview else {
-            return Answer::refusal(&Refusal::CodeNotRecognised, instance);
-        };
-        if let Some(refusal) = preview.refusal.filter(|refusal| !is_about_uses(refusal)) {
-            return Answer::refusal(&refusal, instance);
-        }
-        let moved = self.at_desk(acting, |desk| {
-            match desk.store.hold(&hold.rid)?.filter(|hold| hold.is_live(desk.at)) {
-                Some(hold) => {
-                    let moved = desk.renew(&hold, order, terms.total)?;
-                    once::keep(desk.store.0, terms.once, &hold.rid.to_hex(), desk.at)?;
-                    Ok(moved)
-                }
-                None => Ok(Err(Refusal::HoldExpired.into())),
-            }
-        })?;
-        if let (Ok(hold), Known::Decided(fp)) = (&moved, self.store().known(&hold.rid)?) {
-            // Others who meet the code are told the new end.
-            let op = ShardOp::Settle { rid: hold.rid, fp, fate: Fate::Held { until: hold.expires_at } };
-            if let Err(fault) = self.ask_shard::<serde_json::Value>(code.campaign, &op).await {
-                fault.log("settle_failed");
-            }
-        }
-        self.hold_concluded(moved, instance)
-    }
-
     fn hold_credit(
         &self,
         order: &str,
@@ -257,7 +170,8 @@ impl Inner {
             };
             let reward = &record.reward;
             let worth = Worth::of_value(reward.kind, &reward.value, reward.quantity);
-            let Some(worth) = worth.filter(|_| reward.kind == RewardType::Discount && record.mechanic.endpoint().is_none())
+            let Some(worth) =
+                worth.filter(|_| reward.kind == RewardType::Discount && record.mechanic.endpoint().is_none())
             else {
                 return Ok(Err(Refusal::RedemptionMethodNotAllowed.into()));
             };
@@ -345,7 +259,7 @@ impl Inner {
         let op = ShardOp::Settle { rid: settled.rid, fp: settled.fp, fate: Fate::Committed };
         // The Recorder tells it too.
         if let Err(fault) = self.ask_shard::<serde_json::Value>(campaign, &op).await {
-            fault.log("settle_failed");
+            self.log_about(&settled.rid, "settle_failed", &fault);
         }
     }
 
@@ -383,8 +297,7 @@ impl Inner {
         };
         self.give_holds_back(&ended).await;
         let limit = u32::try_from(counterfoil_core::limits::HOLDS_PER_ORDER_MAX).unwrap_or(u32::MAX);
-        let mut latest: Vec<Hold> =
-            self.store().holds(order, None, limit)?.into_iter().map(|(_, hold)| hold).collect();
+        let mut latest: Vec<Hold> = self.store().holds(order, None, limit)?.into_iter().map(|(_, hold)| hold).collect();
         latest.reverse();
         self.order_shown(order, &self.store().book(order)?, &latest)
     }
@@ -465,7 +378,7 @@ impl Inner {
         Ok(self.store().book(order)?.order.map_or(0, |order| order.remaining_minor))
     }
 
-    fn hold_concluded(self: &Rc<Self>, held: Result<Hold, No>, instance: &str) -> Result<Answer, Fault> {
+    pub(crate) fn hold_concluded(self: &Rc<Self>, held: Result<Hold, No>, instance: &str) -> Result<Answer, Fault> {
         match held {
             Ok(hold) => {
                 self.start_report();
@@ -476,7 +389,7 @@ impl Inner {
     }
 
     /// A hold, and where it is found.
-    fn hold_shown(&self, status: u16, hold: &Hold) -> Result<Answer, Fault> {
+    pub(crate) fn hold_shown(&self, status: u16, hold: &Hold) -> Result<Answer, Fault> {
         let config = self.config()?;
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
@@ -493,17 +406,4 @@ impl Inner {
         let names = Names { key: &config.id_key, merchant: &merchant };
         Answer::json(200, &book.resource(order, holds, &names))
     }
-}
-
-/// Whether a refusal says that the code, the member's limit or the campaign is used up: a use that is held already is
-/// among those counted.
-const fn is_about_uses(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::AlreadyRedeemedByYou { .. }
-            | Refusal::AlreadyRedeemed
-            | Refusal::CodeHeld { .. }
-            | Refusal::MemberLimitReached
-            | Refusal::CampaignLimitReached
-    )
 }

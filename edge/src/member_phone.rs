@@ -168,7 +168,7 @@ impl Inner {
                 {
                     return Err(Fault::late("the claim of a number was let go"));
                 }
-                if claim.is_some() || before.is_some() {
+                if claim.as_ref().map(|claim| &claim.phone) != before.as_ref().map(|kept| &kept.phone) {
                     changed.push("phone");
                 }
                 if let Some(before) = before {

@@ -5,7 +5,8 @@ use crate::audit_log;
 use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
 use crate::due;
 use crate::member::Inner;
-use crate::member_drive::{Read, open_item};
+use crate::member_drive::open_item;
+use crate::member_participants::Read;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::audit::Draft;
@@ -456,10 +457,9 @@ impl Command {
     /// What it is about.
     const fn place(&self) -> (&Rid, Option<u8>) {
         match self {
-            Self::Retry { rid }
-            | Self::Resolve { rid, .. }
-            | Self::Reset { rid }
-            | Self::Reverse { rid, .. } => (rid, None),
+            Self::Retry { rid } | Self::Resolve { rid, .. } | Self::Reset { rid } | Self::Reverse { rid, .. } => {
+                (rid, None)
+            }
             Self::RetryReward { at } | Self::DeleteReward { at } | Self::PatchFulfilment { at, .. } => {
                 (&at.rid, Some(at.index))
             }

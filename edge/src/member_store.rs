@@ -12,10 +12,10 @@ use crate::sql::{Row, create, first, query, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DAY_MS, EVENTS_KEPT, EVENTS_KEPT_MS};
-use counterfoil_core::protocol::{CodeWish, Intent, Wish};
 use counterfoil_core::protocol::member::{Attempts, Decision, Known};
 use counterfoil_core::protocol::recorder::UNRECOGNISED;
 use counterfoil_core::protocol::report::Record;
+use counterfoil_core::protocol::{CodeWish, Intent, Wish};
 use counterfoil_core::reward::Changes;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::Attributes;
@@ -474,8 +474,7 @@ impl MemberStore<'_> {
         told: Told<'_>,
         now: Instant,
     ) -> Result<Vec<Event>, Fault> {
-        let put =
-            Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true, pool_id: None, bought: None };
+        let put = Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true, pool_id: None, bought: None };
         if let Some(redemption) = &changes.redemption
             && !self.put_redemption(&put, redemption)?
         {
@@ -507,8 +506,7 @@ impl MemberStore<'_> {
         if crossed {
             let oldest = seq.saturating_sub(EVENTS_KEPT);
             run(self.0, "DELETE FROM events WHERE seq <= ?", &[oldest.into()])?;
-            let statement =
-                "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT 64) AND at < ?";
+            let statement = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT 64) AND at < ?";
             run(self.0, statement, &[now.plus_ms(-EVENTS_KEPT_MS).0.into()])?;
         }
         Ok(added)

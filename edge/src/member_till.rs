@@ -41,7 +41,7 @@ pub(crate) const SCHEMA: [&str; 3] = [
 const FORGOTTEN_AT_ONCE: u32 = 8;
 
 /// What stays as it is in a path: unreserved characters (RFC 3986).
-const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How a call was answered, kept with its key.
 #[derive(Serialize, Deserialize)]

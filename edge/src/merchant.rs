@@ -3,16 +3,13 @@
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{
-    CampaignOp, EnrolledPage, Enrolment, MerchantOp, Months, Objects, Once, PageQuery, PoolEnrolment, PoolsPage,
-    RootsAnswer, campaign_name,
-    read_call,
-};
+use crate::calls::{CampaignOp, Objects, Once, PageQuery, campaign_name, read_call};
 use crate::config::Config;
 use crate::due;
 use crate::endpoint_calls::EndpointOp;
 use crate::endpoints::{self, Endpoints};
 use crate::endpoints_store::{self, Store, WAKE_ITEM};
+use crate::merchant_calls::{EnrolledPage, Enrolment, MerchantOp, Months, PoolEnrolment, PoolsPage, RootsAnswer};
 use crate::merchant_settings::{self, LISTED_ITEM};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
@@ -25,7 +22,8 @@ use counterfoil_core::keys::EPOCH_MAX;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::wire::{
-    InvalidRequest, NewCampaign, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
+    InvalidRequest, NewCampaign, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch,
+    parse,
 };
 use counterfoil_core::words::beginning_offends;
 use futures_util::future::{Either, select};

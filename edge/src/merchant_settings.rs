@@ -2,9 +2,10 @@
 
 use crate::answer::Answer;
 use crate::audit_log;
-use crate::calls::{MerchantNames, MerchantOp, Objects};
+use crate::calls::Objects;
 use crate::due;
 use crate::merchant::{CHAIN, ENVIRONMENT_OBJECT};
+use crate::merchant_calls::{MerchantNames, MerchantOp};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::Draft;

@@ -2,11 +2,12 @@
 //! merchant is given.
 
 use crate::answer::Answer;
-use crate::calls::{MerchantNames, MerchantOp, Objects, read_json};
+use crate::calls::{Objects, read_json};
 use crate::config::Config;
 use crate::figures;
 use crate::inbound::{Stop, bearer, query_of, stop};
 use crate::merchant::ENVIRONMENT_OBJECT;
+use crate::merchant_calls::{MerchantNames, MerchantOp};
 use crate::platform::Fault;
 use counterfoil_core::exposition::{CONTENT_TYPE, exposition};
 use counterfoil_core::token::same_secret;

@@ -85,6 +85,9 @@ async fn hold(mut inbound: Inbound<'_>, objects: &Objects<'_>, order: String) ->
         None => Rid::random(&target.mref, random()),
     };
     inbound.about(&rid);
+    if let Wanted::Code { .. } = wanted {
+        inbound.about(&rid);
+    }
     let kind: &[u8] = match wanted {
         Wanted::Code { .. } => b"code",
         Wanted::Credit { .. } => b"credit",

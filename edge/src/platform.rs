@@ -96,6 +96,9 @@ extern "C" {
         this: &SyncStorage,
         work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
     ) -> Result<JsValue, JsValue>;
+    /// Resolves once everything written so far is durable.
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn sync(this: &SyncStorage) -> Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     fn set_alarm(this: &SyncStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(method, getter)]

@@ -322,6 +322,7 @@ impl Inner {
             // A receiver that is gone lost nothing: its Member asks again, or this pool asks the Member.
             let _ = sender.send(answer);
         }
+        self.group.written(&self.state, &self.storage);
         if self.news.replace(false)
             && let Err(fault) = audit_log::hurry(&self.storage)
         {

@@ -4,9 +4,10 @@
 //! Reports commit in groups and may come again: each (source, n) counts once.
 
 use crate::answer::{Answer, finish, finish_alarm};
-use crate::calls::{MerchantOp, Objects, ShardOp, campaign_name, read_call};
+use crate::calls::{Objects, ShardOp, campaign_name, read_call};
 use crate::due;
 use crate::group::{GROUP_WAIT, Group, When};
+use crate::merchant_calls::MerchantOp;
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{PoolOp, pool_name};
 use crate::recorder_calls::{RecorderOp, recorder_name};
@@ -177,6 +178,7 @@ impl Inner {
             // A receiver that is gone reports again.
             let _ = sender.send(taken);
         }
+        self.group.written(&self.state, &self.storage);
         if !settled.is_empty() {
             let inner = Rc::clone(self);
             self.state.wait_until(async move { inner.settle(settled).await });
@@ -228,7 +230,7 @@ impl Inner {
         }
         self.store().add_entry(entry, &row.hash, now())?;
         self.store().count_times(&timings(row), row.tester)?;
-        self.deliverer.tell(&self.storage, &row.events)
+        self.deliverer.tell(&self.storage, &row.events, row.record.as_ref())
     }
 
     /// Tells participants that their promises were kept. Best effort: one asks the Member about what it is not told.
@@ -313,7 +315,7 @@ impl Inner {
             fields.insert("hash".to_owned(), hash.into());
         }
         let event = Outgoing { id, kind: "audit.seal".to_owned(), at: seal.at, data, mref: None };
-        self.deliverer.tell(&self.storage, &[event])
+        self.deliverer.tell(&self.storage, &[event], None)
     }
 
     async fn tell_merchant(&self) -> Result<(), Fault> {

@@ -4,10 +4,11 @@
 //! own. A try is counted before it begins. The Merchant keeps what did not succeed at once for its administrators, and
 //! says when an endpoint answers again.
 
-use crate::calls::{Identity, MemberCall, MemberOp, MerchantOp, Objects, read_json};
+use crate::calls::{Identity, MemberCall, MemberOp, Objects, read_json};
 use crate::config::Config;
 use crate::due;
 use crate::endpoint_calls::{EndpointOp, EndpointState, Subscriptions, TryOutcome, TryResult, Waiter};
+use crate::merchant_calls::MerchantOp;
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::recorder::Inner;
 use crate::sql::{first, query, run};
@@ -16,7 +17,7 @@ use counterfoil_core::ids::Mref;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::DELIVERY_LOST_MS;
 use counterfoil_core::protocol::backoff_ms;
-use counterfoil_core::protocol::report::Outgoing;
+use counterfoil_core::protocol::report::{Outgoing, Record};
 use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::schedule::{delay_ms, retry_after_s};
 use counterfoil_core::wire::wants_event;
@@ -102,22 +103,44 @@ impl Deliverer {
     }
 
     /// Keeps events for their endpoints. Run inside the transaction that records them.
-    pub(crate) fn tell(&self, storage: &SyncStorage, events: &[Outgoing]) -> Result<(), Fault> {
+    pub(crate) fn tell(
+        &self,
+        storage: &SyncStorage,
+        events: &[Outgoing],
+        record: Option<&Record>,
+    ) -> Result<(), Fault> {
         if events.is_empty() {
             return Ok(());
         }
         let known = self.known();
+        let mut waits = false;
         for event in events {
             match &known {
-                Some(endpoints) => distribute(storage, endpoints, event)?,
+                Some(endpoints) => {
+                    // Most events are nobody's, and cost nothing then.
+                    if endpoints.iter().any(|endpoint| wants_event(&endpoint.events, &event.kind)) {
+                        distribute(storage, endpoints, &whole(event, record)?)?;
+                        waits = true;
+                    }
+                }
                 None => {
-                    let doc = serde_json::to_string(event)?;
+                    let doc = serde_json::to_string(&whole(event, record)?)?;
                     run(storage, "INSERT INTO events (doc) VALUES (?)", &[(&doc).into()])?;
+                    waits = true;
                 }
             }
         }
-        replan(storage)
+        if waits { replan(storage) } else { Ok(()) }
     }
+}
+
+/// An event with its data, which a report leaves out where it is the very redemption that it tells anyway.
+fn whole(event: &Outgoing, record: Option<&Record>) -> Result<Outgoing, Fault> {
+    let data = match record {
+        Some(record) if event.data.is_null() => serde_json::to_value(&record.redemption)?,
+        Some(_) | None => event.data.clone(),
+    };
+    Ok(Outgoing { data, ..event.clone() })
 }
 
 /// A delivery for each endpoint that wants it.

@@ -2,10 +2,11 @@
 
 use crate::answer::Answer;
 use crate::calls::{
-    BuyCall, HistoryQuery, MemberCall, MemberOp, MerchantOp, Objects, PreviewCall, ReadCode, RedeemCall, read_json,
+    BuyCall, HistoryQuery, MemberCall, MemberOp, Objects, PreviewCall, ReadCode, RedeemCall, read_json,
 };
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::member_feed::SUBPROTOCOL;
+use crate::merchant_calls::MerchantOp;
 use counterfoil_core::code::{Reading, check};
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::{INTEGER_MAX, POLL_WAIT_MAX_S};

@@ -240,7 +240,12 @@ impl MemberStore<'_> {
                 id: format!("ev_{}", hex::encode(&random::<12>())),
                 kind: kind.clone(),
                 at: now,
-                data: data.clone(),
+                // The record says it already.
+                data: if record.is_some() && kind.starts_with("redemption.") {
+                    serde_json::Value::Null
+                } else {
+                    data.clone()
+                },
                 mref: Some(rid.mref()),
             };
             // Testers are kept apart: what they do is no news for the merchant's systems.
@@ -289,7 +294,7 @@ impl MemberStore<'_> {
 
     /// The rows by which a redemption was paid for.
     pub(crate) fn paid(&self, redemption: &Redemption) -> Result<Vec<LedgerRow>, Fault> {
-        if redemption.points_spent.is_none_or(|points| points == 0) {
+        if redemption.points_spent.is_none() {
             return Ok(vec![]);
         }
         let mut rows = vec![];

@@ -1,17 +1,16 @@
 //! Calls about rewards and their recovery: the player's, an administrator's, an operator's.
 
-use crate::calls::{
-    Command, GiveCall, MemberOp, MerchantOp, Objects, OperateCall, PageQuery, Place, RewardsQuery, read_json,
-};
+use crate::calls::{Command, GiveCall, MemberOp, Objects, OperateCall, PageQuery, Place, RewardsQuery, read_json};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::lookup;
+use crate::merchant_calls::MerchantOp;
 use crate::redeem::{self, Target};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::token::{Principal, Role, valid_sub};
 use counterfoil_core::wire::{
-    GiveBody, InvalidRequest,  ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource,
-    RewardState, check_reason,
+    GiveBody, InvalidRequest, ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource, RewardState,
+    check_reason,
 };
 use serde::Deserialize;
 use worker::Response;

@@ -3,14 +3,15 @@
 use crate::administer;
 use crate::answer::Answer;
 use crate::callback;
-use crate::calls::{MerchantOp, Objects, RootsAnswer, read_json};
+use crate::calls::{Objects, read_json};
 use crate::config::Config;
 use crate::endpoint_admin;
 use crate::history;
-use crate::inbound::{Bounds, Inbound, Stop, authenticate, query_of, read_body};
+use crate::inbound::{Inbound, Stop, authenticate, query_of, read_body};
 use crate::log::Line;
 use crate::lookup;
 use crate::merchant::ENVIRONMENT_OBJECT;
+use crate::merchant_calls::{MerchantOp, RootsAnswer};
 use crate::metrics;
 use crate::orders::{self, OrderPart};
 use crate::platform::Fault;
@@ -19,7 +20,7 @@ use crate::redeem;
 use crate::rewards::{self, MemberPart, Recovery, RewardCommand};
 use crate::till;
 use counterfoil_core::hex;
-use counterfoil_core::limits::{BODY_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_BYTES_READ};
+use counterfoil_core::limits::{BODY_BYTES_MAX, UPLOAD_BYTES_MAX};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::Role;
@@ -278,12 +279,7 @@ pub(crate) async fn route(
     // Only whoever may upload is read at such length.
     let uploads = matches!(route, Some(Route::PoolCodes(_)))
         && authenticate(&request, config, "/v1/pools/{pool_id}/codes").is_ok_and(|caller| caller.role == Role::Admin);
-    let bounds = if uploads {
-        Bounds { kept: UPLOAD_BYTES_MAX, read: UPLOAD_BYTES_READ }
-    } else {
-        Bounds { kept: BODY_BYTES_MAX, read: BODY_BYTES_MAX }
-    };
-    let body = read_body(&mut request, bounds).await?;
+    let body = read_body(&mut request, if uploads { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
     let Some(route) = route else {
         return Answer::error(&ProtocolError::NotFound, "/")?.into_response();
     };

@@ -229,6 +229,7 @@ impl Inner {
             // A receiver that is gone lost nothing: its Member asks again, or this shard asks the Member.
             let _ = sender.send(answer);
         }
+        self.group.written(&self.state, &self.storage);
     }
 
     /// Closes what Members have told. When it fails the rows stay pending, and the alarm asks the Members.

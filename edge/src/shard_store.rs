@@ -298,7 +298,8 @@ impl ShardStore<'_> {
 
     /// What is stored here, for `POST /v1/verify`.
     pub(crate) fn facts(&self, uses_per_code: Option<u64>) -> Result<ShardFacts, Fault> {
-        let count = |statement: &'static str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
+        let count =
+            |statement: &'static str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
         let statement = "SELECT seq, count(*) FROM uses GROUP BY seq HAVING count(*) > ? LIMIT 100";
         let overused = match uses_per_code {
             Some(limit) => query(self.0, statement, &[limit.into()])?,

@@ -125,11 +125,7 @@ thread_local! {
 }
 
 /// Runs a statement; `None` where it answers no rows.
-fn execute(
-    storage: &SyncStorage,
-    statement: &'static str,
-    values: &[Value<'_>],
-) -> Result<Option<Array>, Fault> {
+fn execute(storage: &SyncStorage, statement: &'static str, values: &[Value<'_>]) -> Result<Option<Array>, Fault> {
     let bindings: Array = values.iter().map(Value::to_js).collect();
     let sql = storage.sql();
     let (cursor, answers) = PREPARED.with_borrow_mut(|prepared| {
@@ -145,11 +141,7 @@ fn execute(
 }
 
 /// Runs a statement and collects its rows.
-pub(crate) fn query(
-    storage: &SyncStorage,
-    statement: &'static str,
-    values: &[Value<'_>],
-) -> Result<Vec<Row>, Fault> {
+pub(crate) fn query(storage: &SyncStorage, statement: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
     let rows = execute(storage, statement, values)?;
     Ok(rows.iter().flat_map(Array::iter).map(|row| Row(row.unchecked_into())).collect())
 }

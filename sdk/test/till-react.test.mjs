@@ -157,6 +157,23 @@ describe("a lost line", () => {
     assert.equal(new Set(one.posts("/v1/till/quotes/qu_1/confirm").map(({ key }) => key)).size, 1);
   });
 
+  it("and a sign-in that ends meanwhile: still not known, and asked again with the same key", async (t) => {
+    stopClock(t);
+    const one = await page();
+    await one.act(({ lookup }) => lookup(PHONE));
+    await one.act(({ choose }) => choose(COFFEE));
+    let tries = 0;
+    one.server.routes[CONFIRM] = () => (tries++ === 0 ? LOST : problem(401, "invalid_token"));
+    await one.act(({ confirm }) => confirm());
+    await act(() => until("refused", () => tries > 1));
+    await turn();
+    assert.deepEqual([one.now.step, one.now.uncertain, one.now.busy, one.now.error.code], ["confirming", true, null, "invalid_token"]);
+    one.server.routes[CONFIRM] = () => ({ status: 201, json: sold() });
+    const state = await one.act(({ confirm }) => confirm());
+    assert.deepEqual([state.step, state.error], ["done", null]);
+    assert.equal(new Set(one.posts("/v1/till/quotes/qu_1/confirm").map(({ key }) => key)).size, 1);
+  });
+
   /** A till whose page goes in the middle of a confirmation. */
   async function leftConfirming() {
     const before = till();

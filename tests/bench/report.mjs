@@ -5,12 +5,12 @@ const million = (value) => `${(value / 1e6).toFixed(2)} M/s`;
 const rate = (value) => (value >= 1e5 ? million(value) : `${Math.round(value).toLocaleString("en")} /s`);
 const microseconds = (ns) => `${(ns / 1000).toFixed(2)} µs`;
 const bytes = (value) => `${value.toLocaleString("en")} B`;
-const percent = (share) => `${(share * 100).toFixed(share < 0.001 && share > 0 ? 5 : 2)} %`;
-const times = (value) => `${value.toFixed(value < 10 ? 2 : 0)}×`;
+export const percent = (share) => `${(share * 100).toFixed(share < 0.001 && share > 0 ? 5 : 2)} %`;
+export const times = (value) => `${value.toFixed(value < 10 ? 2 : 0)}×`;
 
 /** One line of the table. `met` is undefined where a line only stands beside. */
-const line = (id, figure, measured, goal, met, value) => ({ id, figure, measured, goal, met, value });
-const beside = (id, figure, measured, value) => line(id, `  ${figure}`, measured, "", undefined, value);
+export const line = (id, figure, measured, goal, met, value) => ({ id, figure, measured, goal, met, value });
+export const beside = (id, figure, measured, value) => line(id, `  ${figure}`, measured, "", undefined, value);
 
 const slowest = (figures) => Object.entries(figures).reduce((worst, one) => (one[1].ns_median > worst[1].ns_median ? one : worst));
 

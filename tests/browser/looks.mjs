@@ -42,7 +42,7 @@ export function faintTexts(page) {
     for (let node = texts.nextNode(); node; node = texts.nextNode()) {
       const element = node.parentElement;
       const style = getComputedStyle(element);
-      if (!node.data.trim() || element.closest("[aria-hidden=true], .hidden, .skip, script, style")) continue;
+      if (!node.data.trim() || element.closest("[aria-hidden=true], .hidden, .skip, script, style, option")) continue;
       const layers = [];
       for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
       const behind = luminance(paint(layers));

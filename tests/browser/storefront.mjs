@@ -1,21 +1,15 @@
 // The storefront as a customer meets it: its production build in a real browser, against a real edge with the demo shop.
 
-import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before } from "node:test";
 
-import { chromium } from "playwright-core";
-
-import { root } from "../../edge/dev/paths.mjs";
-import { demoMerchant, seedDemoShop } from "../../edge/dev/seed.mjs";
-import { chromiumFlags, findBrowser } from "../browser.mjs";
+import { demoMerchant } from "../../edge/dev/seed.mjs";
 import { expectStatus, until } from "../http/client.mjs";
-import { clientOf, startEdge } from "../http/env.mjs";
+import { clientOf } from "../http/env.mjs";
 import { redeemed } from "../http/shop.mjs";
-import { openLine } from "./line.mjs";
+import { Example, ExampleTab } from "./example.mjs";
+
+export { statusInConsole } from "./example.mjs";
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
@@ -24,8 +18,6 @@ const GIFT_CARDS = 1001;
 /** 100 points each. */
 export const POINTS = 1005;
 
-/** How long a page may take for anything. */
-const PATIENCE_MS = 10_000;
 /** How long a delivery may take: its second try comes five seconds after the first. */
 const DELIVERY_PATIENCE_MS = 30_000;
 
@@ -37,55 +29,9 @@ export function storefrontForThisFile() {
   return shop;
 }
 
-export class Storefront {
-  #closing = [];
-  #browser;
-  /** The demo shop's codes, by what they show. */
-  codes;
-  line;
-
-  async open() {
-    this.line = await openLine();
-    this.#closing.push(() => this.line.close());
-    // Each is waiting for processes or the disk most of the time.
-    await Promise.all([this.#startShop(), this.#servePage(), this.#launchBrowser()]);
-  }
-
-  async #startShop() {
-    // Fulfillers under test live on this machine.
-    const edge = await startEdge({ build: "dev", vars: { ALLOW_PRIVATE_TARGETS: "1" } });
-    this.#closing.push(() => edge.dispose());
-    this.edgeUrl = edge.url;
-    this.line.connect(edge.port);
-    this.codes = await seedDemoShop(edge.url);
-  }
-
-  async #launchBrowser() {
-    this.#browser = await chromium.launch({
-      executablePath: findBrowser().chromium,
-      args: chromiumFlags.map((flag) => `--${flag}`),
-    });
-    this.#closing.push(() => this.#browser.close());
-  }
-
-  async #servePage() {
-    const outDir = mkdtempSync(join(tmpdir(), "counterfoil-storefront-"));
-    this.#closing.push(() => rmSync(outDir, { recursive: true, force: true }));
-    process.env.VITE_COUNTERFOIL_URL = this.line.url;
-    const { build, preview } = await import("vite");
-    const common = { root: join(root, "examples", "storefront"), logLevel: "warn", build: { outDir, emptyOutDir: true } };
-    await build(common);
-    const server = await preview({ ...common, preview: { host: "127.0.0.1", port: 0 } });
-    this.#closing.push(() => server.close());
-    this.pageUrl = `http://127.0.0.1:${server.httpServer.address().port}`;
-  }
-
-  async close() {
-    for (const close of this.#closing.reverse()) await close();
-  }
-
-  get admin() {
-    return clientOf(this.edgeUrl, { sub: "test-admin", role: "admin", merchant: demoMerchant });
+export class Storefront extends Example {
+  constructor() {
+    super("storefront");
   }
 
   /** Fresh codes: of the gift card campaign, EUR 10.00 each, unless another is named. */
@@ -118,8 +64,7 @@ export class Storefront {
 
   /** A browser profile of its own, with tabs to open in it. */
   async visitor({ viewport = DESKTOP, ...options } = {}) {
-    const context = await this.#browser.newContext({ viewport, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
-    context.setDefaultTimeout(PATIENCE_MS);
+    const context = await this.context({ viewport, ...options });
     const tab = async (member = "ann", { until = "live" } = {}) => {
       const opened = new Tab(await context.newPage());
       await opened.page.goto(`${this.pageUrl}/?member=${member}`);
@@ -144,15 +89,9 @@ export class Storefront {
 }
 
 /** One tab with the storefront, in the words of somebody who looks at it. */
-export class Tab {
-  #complaints = [];
-
+export class Tab extends ExampleTab {
   constructor(page) {
-    this.page = page;
-    page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) this.#complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => this.#complaints.push(`uncaught: ${error.stack}`));
+    super(page);
     this.input = page.getByLabel("Your code", { exact: true }).and(page.locator("input"));
     this.checkButton = page.getByRole("button", { name: "Check code" });
     this.acceptButton = page.getByRole("button", { name: "Use this code" });
@@ -238,16 +177,7 @@ export class Tab {
   caret() {
     return this.input.evaluate((input) => input.selectionStart);
   }
-
-  /** Asserts that the console has nothing in it but what these patterns expect; answers of 4xx are logged by the browser itself. */
-  assertQuiet(expects = []) {
-    const rest = this.#complaints.filter((text) => !expects.some((pattern) => pattern.test(text)));
-    assert.deepEqual(rest, [], "the console is quiet");
-  }
 }
-
-/** What Chromium itself logs of an answer with this status. */
-export const statusInConsole = (status) => new RegExp(`^Failed to load resource: the server responded with a status of ${status}\\b`);
 
 /** Swaps two neighbouring symbols that differ, not across a separator. */
 export function withSwap(code) {

@@ -164,7 +164,7 @@ const config :Workerd.Config = (
  * A port that nobody has, below those that systems hand to outgoing connections: one of the load's own connections must
  * not take it while the server is dead.
  */
-async function freePort() {
+export async function freePort() {
   for (let tries = 0; tries < 50; tries += 1) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     try {

@@ -103,6 +103,7 @@ describe("tokens that are refused", () => {
       ["POST", "/v1/pools/abc/quarantine/release"],
       ["GET", "/v1/orders/abc/holds"],
       ["POST", "/v1/orders/abc/holds"],
+      ["GET", "/v1/orders/abc/holds/abc"],
       ["DELETE", "/v1/orders/abc/holds/abc"],
       ["POST", "/v1/orders/abc/commit"],
       ["POST", "/v1/orders/abc/release"],

@@ -190,7 +190,7 @@ describe("fulfilment", { concurrency: true }, () => {
     const waits = [
       ["429 with seconds", () => says(429, { headers: { "retry-after": "60" } }), 60, 66],
       ["503 with seconds", () => says(503, { headers: { "retry-after": "120" } }), 120, 132],
-      ["429 with a date", () => says(429, { headers: { "retry-after": new Date(Date.now() + 90_000).toUTCString() } }), 85, 100],
+      ["429 with a date", () => (exchange) => says(429, { headers: { "retry-after": new Date(Date.now() + 90_000).toUTCString() } })(exchange), 85, 100],
       ["429 with a year", () => says(429, { headers: { "retry-after": "31536000" } }), 4, 86_401],
       ["429 with nonsense", () => says(429, { headers: { "retry-after": "soon" } }), 4, 6],
       ["429 without", () => says(429), 4, 6],

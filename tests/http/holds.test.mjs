@@ -1,7 +1,7 @@
 // Holding a discount or credit for one checkout: what is applied, what is kept from others meanwhile, and how it is let go.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { expectProblem, expectStatus } from "./client.mjs";
+import { everyItem, expectProblem, expectStatus } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { committed, creditCodes, discountCodes, eur, held, hold, holdOf, holdsOf, letGo, liveHoldsOf, release } from "./checkout.mjs";
 import { assertVerified, define, feedOf, redeemedAgain, redemptionOf, rewardsOf } from "./rewards.mjs";
@@ -18,7 +18,9 @@ describe("a discount code is held", () => {
     const { code, campaign } = await discountCodes(shop, { percent: 10 });
     const answer = await hold(ann, "order-1", { code });
     const body = expectStatus(answer, 201);
-    assert.match(answer.headers.location, /\/v1\/orders\/order-1\/holds/);
+    assert.ok(answer.headers.location.endsWith(`/v1/orders/order-1/holds/${body.hold_id}`), answer.headers.location);
+    assert.deepEqual(expectStatus(await ann.get(`/v1/orders/order-1/holds/${body.hold_id}`), 200), body);
+    expectProblem(await shop.member().get(`/v1/orders/order-1/holds/${body.hold_id}`), 404, "not_found");
     assert.deepEqual([body.order, body.applied_minor, body.remaining_minor, body.state], ["order-1", 1000, 9000, "held"]);
     assert.deepEqual(await holdsOf(ann, "order-1"), [body]);
     const redemption = await redemptionOf(ann, body.redemption_id);
@@ -263,6 +265,39 @@ describe("let go by its member", () => {
     await committed(shop, ann, "o");
     expectProblem(await letGo(ann, mine), 409, "illegal_move");
     assert.equal((await holdOf(ann, mine)).state, "used");
+  });
+});
+
+describe("an operator", () => {
+  test("finds what is held among the redemptions, and takes it away whole or not at all", async () => {
+    const ways = [
+      ["retry", {}],
+      ["reset", { reason: "r" }],
+      ["resolve", { as: "granted", reason: "r" }],
+      ["resolve", { as: "cancelled", reason: "r" }],
+      ["reversal", { reason: "r" }],
+    ];
+    const shop = openShop(edge);
+    const { codes, campaign } = await discountCodes(shop, { percent: 10 }, { count: ways.length });
+    for (const [at, [verb, body]] of ways.entries()) {
+      const ann = shop.member();
+      const { redemption_id } = await held(ann, "o", { code: codes[at] });
+      const listed = await everyItem(ann, "/v1/redemptions?status=held", 200);
+      assert.deepEqual(listed.map((one) => one.redemption_id), [redemption_id]);
+      const answer = await shop.admin.post(`/v1/redemptions/${redemption_id}/${verb}`, body, { key: unique("k-") });
+      if (answer.status === 409) {
+        expectProblem(answer, 409, "illegal_move", { state: "held" });
+        assert.equal((await committed(shop, ann, "o")).applied_minor, 1000);
+        assert.equal((await redemptionOf(ann, redemption_id)).status, "granted");
+      } else {
+        assert.equal(expectStatus(answer, 200).status, "cancelled", verb);
+        assert.deepEqual(await liveHoldsOf(ann, "o"), []);
+        expectProblem(await shop.service.post("/v1/orders/o/commit", { member_id: ann.sub }), 404, "not_found");
+        await redeemedAgain(shop.member(), codes[at]);
+      }
+      await assertVerified(shop, { member_id: ann.sub });
+    }
+    await assertVerified(shop, { campaign });
   });
 });
 

@@ -5,9 +5,9 @@ import { describe, test } from "node:test";
 import { expectProblem, expectStatus } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { commit, committed, creditCodes, discountCodes, eur, held, hold, holdOf, holdsOf, letGo, liveHoldsOf, release } from "./checkout.mjs";
-import { assertVerified, audited, feedOf, give, move, pathOf, redeemedAgain, redemptionOf, rewardOf, rewardsOf } from "./rewards.mjs";
+import { assertVerified, audited, feedOf, give, move, pathOf, redeemedAgain, redemptionOf, remove, rewardOf, rewardsOf } from "./rewards.mjs";
 import { assertRedemption, creditOf, ledgerOf, openShop, redeem, redeemed } from "./shop.mjs";
-import { amountsOf, assertReplays, fund } from "./trade.mjs";
+import { amountsOf, assertReplays, assertStock, bought, forSale, fund, memberWith, openPool, promosOf } from "./trade.mjs";
 
 const edge = edgeForThisFile();
 const usd = (amount_minor) => ({ currency: "USD", amount_minor });
@@ -333,9 +333,15 @@ describe("a discount that was redeemed before", () => {
     assert.equal((await rewardsOf(ann)).length, 1);
   });
 
-  test("bought with points or given by hand serves as well", async () => {
+  test("bought with points or given by hand serves as well, in the quantity that was bought", async () => {
     const shop = openShop(edge);
-    const ann = shop.member();
+    const ann = await memberWith(shop, 100);
+    const several = await bought(ann, await forSale(shop, 20, { type: "discount", value: { percent: 15 } }), { quantity: 3 });
+    assert.deepEqual([several.status, several.rewards.length], ["granted", 1]);
+    assert.equal((await held(ann, "three", { reward: several.rewards[0] })).applied_minor, 4500);
+    assert.equal((await committed(shop, ann, "three")).applied_minor, 4500);
+    const { wallet } = await assertReplays(ann);
+    assert.equal(wallet.points, 40);
     const { id } = await give(shop, ann, "discount");
     assert.equal((await held(ann, "o", { reward: id })).applied_minor, 1000);
     assert.equal((await committed(shop, ann, "o")).applied_minor, 1000);
@@ -356,21 +362,53 @@ describe("a discount that was redeemed before", () => {
     assert.deepEqual(await holdsOf(ann, "o"), []);
   });
 
-  test("declined while it is held, it is either kept for the order or gone from it, not both", async () => {
+  test("whose code has a pool is redeemed first, and held then: promo codes are assigned for good, not for a quarter of an hour", async () => {
     const shop = openShop(edge);
     const ann = shop.member();
-    const { id } = await resting(shop, ann);
-    await held(ann, "o", { reward: id });
-    const declined = await move(ann, id, "decline");
-    if (declined.status === 200) {
-      expectProblem(await commit(shop, ann, "o"), 404, "not_found");
-      assert.deepEqual(await liveHoldsOf(ann, "o"), []);
-    } else {
-      expectProblem(declined, 409, "illegal_move");
-      await committed(shop, ann, "o");
-      assert.equal((await rewardOf(ann, id)).state, "granted");
+    const { pool_id, codes: promos } = await openPool(shop, 2);
+    const { reward_id } = await shop.reward({ name: "Ten off", type: "discount", value: { percent: 10 }, pool_id });
+    const { code } = await shop.withCodes(1, { reward_id });
+    expectProblem(await hold(ann, "o", { code }), 403, "redemption_method_not_allowed");
+    await assertStock(shop, pool_id, { free: 2, used: 0 });
+    const plain = await redeemedAgain(ann, code);
+    assert.ok(promos.includes(promosOf(plain)[0]));
+    assert.equal((await held(ann, "o", { reward: plain.rewards[0] })).applied_minor, 1000);
+    expectStatus(await release(shop, ann, "o"), 200);
+    await assertStock(shop, pool_id, { free: 1, used: 1 });
+    await held(ann, "p", { reward: plain.rewards[0] });
+    await committed(shop, ann, "p");
+    await assertStock(shop, pool_id, { free: 1, used: 1 });
+    for (const subject of [{ pool_id }, { member_id: ann.sub }]) await assertVerified(shop, subject);
+  });
+
+  test("taken away while it is held, it is either kept for the order or nothing of the order is committed", async () => {
+    const ways = {
+      declined: (shop, client, { id }) => move(client, id, "decline"),
+      deleted: (shop, client, { id }) => remove(shop, client, id),
+      reversed: (shop, client, { redemption_id }) => shop.admin.post(`/v1/redemptions/${redemption_id}/reversal`, { reason: "r" }, { key: unique("k-") }),
+    };
+    for (const [name, way] of Object.entries(ways)) {
+      const shop = openShop(edge);
+      const ann = shop.member();
+      await fund(shop, ann, 500);
+      const reward = await give(shop, ann, "discount");
+      await held(ann, "o", { reward: reward.id });
+      await held(ann, "o", { credit_minor: 200 });
+      const taken = await way(shop, ann, reward);
+      const answer = await commit(shop, ann, "o");
+      if (taken.status < 300) {
+        expectStatus(answer, 200, 404, 409, 410);
+        if (answer.status === 200) assert.equal(answer.body.applied_minor, 200, "the credit alone");
+        assert.notEqual((await rewardOf(ann, reward.id)).state, "granted", name);
+      } else {
+        expectProblem(taken, 409, "illegal_move");
+        assert.equal(expectStatus(answer, 200).applied_minor, 1200);
+        assert.equal((await rewardOf(ann, reward.id)).state, "granted");
+      }
+      assert.equal(await creditOf(ann), 300, name);
+      await assertReplays(ann);
+      await assertVerified(shop, { member_id: ann.sub });
     }
-    await assertVerified(shop, { member_id: ann.sub });
   });
 
   test("a code held and never committed can still be redeemed plainly once let go", async () => {

@@ -127,6 +127,7 @@ describe("secrets", () => {
     ["a root that is not hexadecimal", { ROOT_0: "zz".repeat(32) }],
     ["a short key for ids", { ID_KEY: "1d".repeat(16) }],
     ["a short token secret", { JWT_SECRET: "short" }],
+    ["a short token for metrics", { METRICS_TOKEN: "one less than thirty-two chars." }],
     ["an environment with a capital", { ENVIRONMENT: "Dev" }],
   ];
   for (const [name, vars] of unusable) {

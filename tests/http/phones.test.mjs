@@ -160,6 +160,34 @@ describe("a number that is taken", () => {
     await finds(shop, phone, winners[0]);
   });
 
+  test("of several given to one member at the same moment is one, and the others are free", { timeout: 120_000 }, async () => {
+    const shop = openShop(edge);
+    const ann = shop.member();
+    const numbers = Array.from({ length: 6 }, number);
+    const answers = await Promise.all(numbers.map((phone) => give(shop, ann, phone)));
+    for (const answer of answers) expectStatus(answer, 200);
+    const { phone: own } = await record(shop, ann, {});
+    assert.ok(numbers.includes(own), own);
+    for (const phone of numbers) await finds(shop, phone, phone === own ? ann : undefined);
+    for (const phone of numbers.filter((one) => one !== own)) {
+      const bob = shop.member();
+      const answer = await until(() => give(shop, bob, phone), ({ status }) => status === 200, 90_000);
+      assert.equal(expectStatus(answer, 200).phone, phone);
+    }
+    await finds(shop, own, ann);
+  });
+
+  test("of another member cannot be swapped for one's own in one step", async () => {
+    const shop = openShop(edge);
+    const [ann, bob] = [shop.member(), shop.member()];
+    const [hers, his] = [number(), number()];
+    expectStatus(await give(shop, ann, hers), 200);
+    expectStatus(await give(shop, bob, his), 200);
+    for (const answer of await Promise.all([give(shop, ann, his), give(shop, bob, hers)])) expectProblem(answer, 409, "phone_in_use");
+    await finds(shop, hers, ann);
+    await finds(shop, his, bob);
+  });
+
   test("is another member's at another merchant", async () => {
     const [one, other] = [openShop(edge), openShop(edge)];
     const phone = number();

@@ -1,7 +1,7 @@
 // Buying rewards with points: taken once, one ledger row of the whole quantity, and a key with one outcome.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { expectProblem, expectStatus, until } from "./client.mjs";
+import { everyItem, expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { fulfillerOf, grants, says } from "./fulfiller-double.mjs";
 import { assertVerified, audited, feedOf, inState, inStatus, operate, redemptionOf, rewardOf, rewardsOf, withFulfillers } from "./rewards.mjs";
@@ -173,6 +173,32 @@ describe("a reward is bought", () => {
     const now = (await shop.admin.get(at)).headers.etag;
     assert.equal("points_cost" in expectStatus(await shop.admin.patch(at, { points_cost: null }, { headers: { "if-match": now } }), 200), false);
     expectProblem(await buy(ann, reward_id), 409, "reward_not_for_sale");
+  });
+});
+
+describe("operators", () => {
+  test("find purchases among all redemptions, by status", async () => {
+    const shop = openShop(edge);
+    const ann = await memberWith(shop, 15);
+    const reward_id = await forSale(shop, 10);
+    const { redemption_id } = await bought(ann, reward_id);
+    expectProblem(await buy(ann, reward_id), 409, "insufficient_points");
+    for (const status of ["granted", "refused"]) {
+      const [one] = await until(() => everyItem(shop.admin, `/v1/redemptions?all=1&status=${status}`), (items) => items.length > 0, 15_000);
+      assert.deepEqual([one.kind, one.reward_id, one.status], ["points", reward_id, status]);
+      if (status === "granted") assert.equal(one.redemption_id, redemption_id);
+    }
+    assert.deepEqual((await everyItem(ann, "/v1/redemptions?status=granted")).map((one) => one.redemption_id), [redemption_id]);
+  });
+
+  test("neither retry, resolve nor reset what is granted", async () => {
+    const shop = openShop(edge);
+    const ann = await memberWith(shop, 15);
+    const { redemption_id } = await bought(ann, await forSale(shop, 10));
+    for (const [verb, body] of [["retry", {}], ["resolve", { as: "cancelled", reason: "r" }], ["reset", { reason: "r" }]]) {
+      expectProblem(await operate(shop.admin, redemption_id, verb, body), 409, "illegal_move", { state: "granted" });
+    }
+    assert.equal(await pointsOf(ann), 5);
   });
 });
 

@@ -181,6 +181,26 @@ describe("bought with points", () => {
   });
 });
 
+test("a reward that is moved to another pool takes from that one from then on; without one it has no promo codes", async () => {
+  const shop = openShop(edge);
+  const { reward_id, codes } = await poolForSale(shop, 3, 1);
+  const other = await openPool(shop, 3);
+  const ann = await memberWith(shop, 10);
+  const change = async (fields) => {
+    const { etag } = (await shop.admin.get(`/v1/reward-definitions/${reward_id}`)).headers;
+    expectStatus(await shop.admin.patch(`/v1/reward-definitions/${reward_id}`, fields, { headers: { "if-match": etag } }), 200);
+  };
+  assertDistinct(promosOf(await bought(ann, reward_id, { quantity: 2 })), codes);
+  await change({ pool_id: other.pool_id });
+  assertDistinct(promosOf(await bought(ann, reward_id, { quantity: 2 })), other.codes);
+  await change({ pool_id: null });
+  const plain = await bought(ann, reward_id, { quantity: 2 });
+  assert.deepEqual(promosOf(plain), [undefined]);
+  await change({ promo_code: "SAME-FOR-ALL" });
+  assert.deepEqual(promosOf(await bought(ann, reward_id, { quantity: 2 })), ["SAME-FOR-ALL"]);
+  await assertStock(shop, other.pool_id, { free: 1, used: 2 });
+});
+
 describe("live", () => {
   test("accepted at once, then one pool.assigned for each code, in the order of the rows, and the redemption granted", async () => {
     const shop = openShop(edge);

@@ -4,8 +4,8 @@ import { describe, test } from "node:test";
 import { everyItem, expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { fulfillerOf, grants, says } from "./fulfiller-double.mjs";
-import { assertVerified, audited, inStatus, operate, withFulfillers } from "./rewards.mjs";
-import { INSTANT, assertRedemption, openShop, redeem } from "./shop.mjs";
+import { assertVerified, audited, inStatus, operate, redeemedAgain, withFulfillers } from "./rewards.mjs";
+import { INSTANT, assertRedemption, openShop, redeem, redeemed } from "./shop.mjs";
 import { assertDistinct, assertPool, assertReplays, assertStock, bought, buy, memberWith, openPool, pointsOf, poolForSale, poolNow, promoCodes, promosOf, stock, stockBecomes } from "./trade.mjs";
 
 const edge = edgeForThisFile(withFulfillers);
@@ -182,6 +182,23 @@ describe("quarantine", () => {
     assert.deepEqual(new Set(items.map(({ redemption_id }) => redemption_id)), new Set(made.map(({ redemption_id }) => redemption_id)));
     const { wallet } = await assertReplays(ann);
     assert.equal(wallet.points, 100);
+    for (const subject of [{ pool_id }, { campaign }, { member_id: ann.sub }]) await assertVerified(shop, subject);
+  });
+
+  test("a tester's reset does so too, and gives the points back", async () => {
+    const shop = openShop(edge);
+    const { pool_id, reward_id } = await poolForSale(shop, 4, 10);
+    const ann = await memberWith(shop, 100);
+    expectStatus(await shop.admin.put(`/v1/members/${ann.sub}`, { tester: true }), 200);
+    const { code, campaign } = await shop.withCodes(1, { reward_id });
+    const made = [await bought(ann, reward_id, { quantity: 2 }), await redeemed(ann, code)];
+    for (const { redemption_id } of made) expectStatus(await operate(shop.admin, redemption_id, "reset", { reason: "tried" }), 200);
+    await stockBecomes(shop, pool_id, { free: 1, used: 0, quarantined: 3 });
+    assert.deepEqual((await quarantineOf(shop, pool_id)).map((item) => item.code).sort(), made.flatMap(promosOf).sort());
+    const { wallet } = await assertReplays(ann);
+    assert.equal(wallet.points, 100);
+    const again = await redeemedAgain(ann, code);
+    assert.equal(promosOf(again).length, 1);
     for (const subject of [{ pool_id }, { campaign }, { member_id: ann.sub }]) await assertVerified(shop, subject);
   });
 

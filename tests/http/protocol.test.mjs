@@ -49,7 +49,7 @@ describe("405 with what is allowed", () => {
     ["/v1/pools/abc/quarantine", ["GET"], ["POST", "DELETE"]],
     ["/v1/pools/abc/quarantine/release", ["POST"], ["GET", "DELETE"]],
     ["/v1/orders/abc/holds", ["GET", "POST"], ["PUT", "DELETE"]],
-    ["/v1/orders/abc/holds/abc", ["DELETE"], ["POST", "PUT"]],
+    ["/v1/orders/abc/holds/abc", ["DELETE", "GET"], ["POST", "PUT"]],
     ["/v1/orders/abc/commit", ["POST"], ["GET", "DELETE"]],
     ["/v1/orders/abc/release", ["POST"], ["GET", "DELETE"]],
     ["/v1/members/ann/rewards/abc/fulfilment", ["PATCH"], ["GET", "POST"]],

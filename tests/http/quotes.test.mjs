@@ -51,6 +51,18 @@ describe("a quote", () => {
     assert.equal((await quoted(till, ann, coffee)).points_cost, 60);
   });
 
+  test("under a key is asked for once: again the same quote, and another wish is refused", async () => {
+    const { till, coffee, ann } = await queue(250);
+    const key = unique("k-");
+    const wish = { member_id: ann.sub, reward_id: coffee };
+    const first = await till.post("/v1/till/quotes", wish, { key });
+    expectStatus(first, 201);
+    const again = await till.post("/v1/till/quotes", wish, { key });
+    assert.deepEqual([again.status, again.headers["idempotent-replayed"], again.body.quote_id], [201, "true", first.body.quote_id]);
+    expectProblem(await till.post("/v1/till/quotes", { ...wish, quantity: 2 }, { key }), 422, "idempotency_key_reused");
+    await confirmed(till, first.body.quote_id);
+  });
+
   test("holds no points: two quotes of one balance, and the second confirmation is short", async () => {
     const { shop, till, coffee, ann } = await queue(150);
     const cake = await forSale(shop, 100);
@@ -285,6 +297,17 @@ describe("a quote is refused", () => {
       assert.ok(errors.some((error) => error.path.includes(path)), `${name}: ${JSON.stringify(errors)}`);
     }
     assert.equal((await confirmed(till, quote_id)).points_spent, 100, "and replaces nothing");
+  });
+
+  test("when its cost is beyond all numbers; and no answer has a number that JSON cannot carry", async () => {
+    const { shop, till, ann } = await queue(100);
+    const dear = await forSale(shop, Number.MAX_SAFE_INTEGER);
+    const { quote_id } = expectProblem(await quote(till, ann, dear), 409, "insufficient_points", { points_needed: Number.MAX_SAFE_INTEGER - 100 });
+    assert.ok(quote_id);
+    for (const answer of [await quote(till, ann, dear, { quantity: 2 }), await quote(tillOf(shop, "manager"), ann, dear, { quantity: 100 })]) {
+      const { errors } = expectProblem(answer, 400, "invalid_request");
+      assert.ok(errors.some(({ path }) => path === "quantity"), JSON.stringify(errors));
+    }
   });
 
   test("when the pool is short, at the confirmation; the quote stays open", async () => {

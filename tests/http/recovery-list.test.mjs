@@ -131,7 +131,9 @@ describe("statistics", () => {
   test("for administrators, of their own merchant", async () => {
     const shop = openShop(edge);
     for (const caller of [shop.member(), shop.as("staff"), shop.service]) expectProblem(await caller.get("/v1/stats"), 403, "forbidden");
-    assert.deepEqual(Object.values(numbers(await stats(shop))).filter((value) => value !== 0), []);
+    // The bounds of a histogram are no figures.
+    const figures = Object.entries(numbers(await stats(shop))).filter(([path]) => !path.endsWith("/le"));
+    assert.deepEqual(figures.filter(([, value]) => value !== 0), []);
   });
 });
 
@@ -162,6 +164,7 @@ describe("the audit log", () => {
     const ann = shop.member();
     await give(shop, ann, "xp");
     await until(() => auditOf(shop), (all) => all.some(({ action }) => action === "redemption.granted"), LAG_MS);
+    const listed = await auditOf(shop);
     const answer = await shop.admin.get("/v1/audit/export");
     expectStatus(answer, 200);
     const lines = answer.text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
@@ -170,7 +173,7 @@ describe("the audit log", () => {
     const entries = lines.filter(({ kind }) => kind === "entry");
     const key = ({ object, n }) => `${object} ${n}`;
     const known = new Set(entries.map(key));
-    assert.ok((await auditOf(shop)).every((line) => known.has(key(line))), "everything listed is exported");
+    assert.ok(listed.every((line) => known.has(key(line))), "everything listed is exported");
     for (const path of ["/v1/audit", "/v1/audit/export"]) {
       for (const caller of [ann, shop.as("staff"), shop.as("manager"), shop.service]) expectProblem(await caller.get(path), 403, "forbidden");
     }

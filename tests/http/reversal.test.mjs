@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
-import { closedGate, fails, fulfillerOf, grants, waitsFor } from "./fulfiller-double.mjs";
-import { assertVerified, audited, give, inStatus, redeemedAgain, redemptionOf, rewardOf, withFulfillers } from "./rewards.mjs";
+import { closedGate, fails, fulfillerOf, grants, says, waitsFor } from "./fulfiller-double.mjs";
+import { assertVerified, audited, feedOf, give, inStatus, operate, redeemedAgain, redemptionOf, remove, rewardOf, withFulfillers } from "./rewards.mjs";
 import { assertRedemption, creditOf, openShop, redeem, redeemed, walletOf } from "./shop.mjs";
-import { confirm, holdingsOf, movingNothing, quoted, reverse, reversed, set, sold, tillOf } from "./till.mjs";
-import { adjust, assertReplays, assertStock, bought, buy, earn, forSale, memberWith, pointsOf, poolForSale, poolNow, promosOf, stockBecomes } from "./trade.mjs";
+import { confirm, holdingsOf, movingNothing, quoted, record, reverse, reversed, set, sold, tillOf } from "./till.mjs";
+import { adjust, assertReplays, assertStock, bought, buy, earn, forSale, fund, memberWith, pointsOf, poolForSale, poolNow, promosOf, stockBecomes } from "./trade.mjs";
 
 const edge = edgeForThisFile(withFulfillers);
 
@@ -15,6 +15,8 @@ async function queue(points, fields) {
   const shop = openShop(edge);
   return { shop, till: tillOf(shop), manager: tillOf(shop, "manager"), coffee: await forSale(shop, 100, fields), ann: await memberWith(shop, points) };
 }
+
+const earnXp = async (shop, member, amount) => expectStatus(await adjust(shop, member, { asset: "xp", amount }), 201);
 
 describe("a reversal", () => {
   test("at the till that sold it: the points are back, with a row that names the other and why", async () => {
@@ -86,6 +88,26 @@ describe("a reversal", () => {
     assert.deepEqual((await walletOf(ann)).features, ["beta"]);
   });
 
+  test("of a discount that is held for an order lets the hold go, and the order is paid without it", async () => {
+    const { shop, till, ann } = await queue(250);
+    await fund(shop, ann, 1000);
+    const { redemption_id, rewards } = await sold(till, ann, await forSale(shop, 100, { type: "discount", value: { percent: 10 } }));
+    const total = { currency: "EUR", amount_minor: 1000 };
+    const hold = async (what) => expectStatus(await ann.post("/v1/orders/o-1/holds", { ...what, total }, { key: unique("k-") }), 201);
+    const discount = await hold({ reward: rewards[0] });
+    const credit = await hold({ credit_minor: 900 });
+    assert.deepEqual([discount.applied_minor, credit.applied_minor, credit.remaining_minor], [100, 900, 0]);
+    await reversed(till, redemption_id);
+    const { items } = expectStatus(await ann.get("/v1/orders/o-1/holds"), 200);
+    assert.deepEqual(items.map(({ hold_id, state }) => [hold_id, state]).sort(), [[discount.hold_id, "released"], [credit.hold_id, "held"]].sort());
+    assert.equal(items.find(({ hold_id }) => hold_id === credit.hold_id).remaining_minor, 100);
+    const paid = expectStatus(await shop.service.post("/v1/orders/o-1/commit", { member_id: ann.sub }), 200);
+    assert.deepEqual([paid.applied_minor, paid.remaining_minor], [900, 100]);
+    assert.equal(await creditOf(ann), 100);
+    await assertReplays(ann);
+    await assertVerified(shop, { member_id: ann.sub });
+  });
+
   test("of promo codes puts them into quarantine, where nobody buys them, until they are released", async () => {
     const { shop, till, ann } = await queue(1000);
     const { pool_id, reward_id } = await poolForSale(shop, 5, 100);
@@ -104,6 +126,69 @@ describe("a reversal", () => {
     assert.equal((await bought(ann, reward_id, { quantity: 5 })).ledger.length, 5);
     await assertVerified(shop, { pool_id });
     await assertVerified(shop, { member_id: ann.sub });
+  });
+
+  test("of what was declined, or deleted before, returns the points and takes no value twice", async () => {
+    const { shop, till, ann } = await queue(300);
+    const declined = await sold(till, ann, await forSale(shop, 100, { type: "manual", value: { reference: "a signed shirt" } }));
+    expectStatus(await ann.post(`/v1/rewards/${declined.rewards[0]}/decline`, {}), 200);
+    await reversed(till, declined.redemption_id);
+    assert.equal((await rewardOf(ann, declined.rewards[0])).state, "declined");
+    const deleted = await sold(till, ann, await forSale(shop, 100, { type: "xp", value: { amount: 30 } }));
+    await earnXp(shop, ann, 30);
+    expectStatus(await remove(shop, ann, deleted.rewards[0]), 204);
+    await reversed(till, deleted.redemption_id);
+    const { wallet } = await assertReplays(ann);
+    assert.deepEqual([wallet.points, wallet.xp], [300, 30]);
+    await assertVerified(shop, { member_id: ann.sub });
+  });
+
+  test("of boosters by the unit ends those that run and leaves those that were declined", async () => {
+    const { shop, till, ann } = await queue(300);
+    const { redemption_id, rewards } = await sold(till, ann, await forSale(shop, 100, { type: "token_booster", value: { multiplier_permille: 2000 }, duration_s: 600 }), { quantity: 3 });
+    assert.equal(rewards.length, 3);
+    for (const verb of ["claim", "activate"]) expectStatus(await ann.post(`/v1/rewards/${rewards[0]}/${verb}`, {}), 200);
+    expectStatus(await ann.post(`/v1/rewards/${rewards[1]}/decline`, {}), 200);
+    await reversed(till, redemption_id);
+    const states = await Promise.all(rewards.map(async (id) => (await rewardOf(ann, id)).state));
+    assert.deepEqual(states, ["deleted", "declined", "deleted"]);
+    const { wallet } = await assertReplays(ann);
+    assert.deepEqual([wallet.points, wallet.boosters], [300, []]);
+  });
+
+  test("of a gift takes it back and returns nothing", async () => {
+    const { shop, manager, ann } = await queue(50);
+    const { redemption_id } = await give(shop, ann, "credit");
+    await reversed(manager, redemption_id);
+    assert.deepEqual([await creditOf(ann), await pointsOf(ann)], [0, 50]);
+    await assertReplays(ann);
+  });
+
+  test("is told on the live feed and to the endpoints that listen", async (t) => {
+    const { shop, till, coffee, ann } = await queue(250);
+    const { fulfiller } = await fulfillerOf(t, shop, [says(200)], ["redemption.reversed"]);
+    const { redemption_id, rewards } = await sold(till, ann, coffee);
+    const { length } = await feedOf(ann);
+    const redemption = await reversed(till, redemption_id);
+    const events = (await feedOf(ann)).slice(length);
+    assert.deepEqual(events.find(({ type }) => type === "redemption.updated").data, redemption);
+    assert.deepEqual(events.filter(({ type }) => type === "reward.updated").map(({ data }) => [data.id, data.state]), [[rewards[0], "deleted"]]);
+    assert.equal(events.find(({ type }) => type === "wallet.updated").data.points, 250);
+    const [{ body }] = await fulfiller.deliveries(1, { ms: 30_000 });
+    assert.deepEqual([body.type, body.data.redemption_id, body.data.status], ["redemption.reversed", redemption_id, "reversed"]);
+    fulfiller.assertProper();
+  });
+
+  test("of a tester's purchase is part of a reset", async () => {
+    const { shop, ann } = await queue(250);
+    await record(shop, ann, { tester: true });
+    const { pool_id, reward_id } = await poolForSale(shop, 3, 100);
+    const { redemption_id } = await bought(ann, reward_id, { quantity: 2 });
+    expectStatus(await operate(shop.admin, redemption_id, "reset", { reason: "the next test" }), 200);
+    assert.equal((await assertReplays(ann)).wallet.points, 250);
+    await stockBecomes(shop, pool_id, { free: 1, used: 0, quarantined: 2 });
+    expectStatus(await operate(shop.admin, redemption_id, "reset", { reason: "again" }), 200, 409);
+    assert.equal((await assertReplays(ann)).wallet.points, 250);
   });
 
   test("of what a member bought online is a manager's", async () => {
@@ -161,6 +246,15 @@ describe("who may reverse, and when", () => {
     await reversed(till, redemption_id);
     for (const role of ["manager", "admin"]) await reversed(tillOf(shop, role), (await sold(till, ann, coffee, { again: true })).redemption_id);
     assert.equal(await pointsOf(ann), 1000);
+  });
+
+  test("staff not the sale of a manager who goes by the same name", async () => {
+    const { shop, coffee, ann } = await queue(1000);
+    const [staff, manager] = ["staff", "manager"].map((role) => shop.as(role, "alex"));
+    const { redemption_id } = await sold(manager, ann, coffee);
+    expectProblem(await reverse(staff, redemption_id), 403, "forbidden");
+    const { quote_id } = await quoted(manager, ann, coffee, { again: true });
+    expectProblem(await confirm(staff, quote_id), 404, "not_found");
   });
 
   test("staff not the sale that a manager confirmed for them", async () => {

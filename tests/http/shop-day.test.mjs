@@ -98,7 +98,7 @@ function settlePurchase({ member, books }, answer, { name, quantity, by, paid })
 async function sell(one, random) {
   const { member, books } = one;
   const till = random.pick(day.staff);
-  const name = random.pick(Object.keys(ASSORTMENT));
+  const name = random.percent(30) ? "voucher" : random.pick(Object.keys(ASSORTMENT));
   const quantity = random.percent(70) ? 1 : random.between(2, 4);
   if (name === "booster" && quantity > 1) return;
   const cost = books.price(name) * quantity;
@@ -160,7 +160,7 @@ async function shortSale(one, random, { till, name, quantity, cost, quote_id }) 
 
 async function buyOnline(one, random) {
   const { member, books } = one;
-  const name = random.pick(Object.keys(ASSORTMENT).filter((each) => each !== "booster"));
+  const name = random.percent(40) ? "voucher" : random.pick(Object.keys(ASSORTMENT).filter((each) => each !== "booster"));
   const quantity = random.percent(50) ? 1 : random.between(2, 6);
   const paid = books.price(name) * quantity;
   const async = random.percent(25);

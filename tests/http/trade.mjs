@@ -90,7 +90,7 @@ export function promoCodes(count, prefix = unique("P-")) {
 
 /** Sends a text of promo codes; answers the response. */
 export const upload = (shop, pool_id, text, { type = "text/plain", by = shop.admin, headers, ...options } = {}) =>
-  by.request("POST", `/v1/pools/${pool_id}/codes`, { body: Buffer.isBuffer(text) ? text : Buffer.from(text), headers: { "content-type": type, ...headers }, ...options });
+  by.request("POST", `/v1/pools/${pool_id}/codes`, { body: Buffer.isBuffer(text) ? text : Buffer.from(text), headers: { "content-type": type ?? undefined, ...headers }, ...options });
 
 /** Uploads promo codes one a line, all of which must be new. */
 export async function stock(shop, pool_id, codes) {

@@ -157,4 +157,25 @@ describe("esbuild", () => {
     assert.ok(!main.includes("idempotency-key"), "the client is in it");
     assert.ok(main.length < 8_000, `${main.length} bytes`);
   });
+
+  it("leaves out of a till what only members need, and of a shop's page what only a till needs", async () => {
+    const folder = project({
+      "till.js": `import { createTill } from "@counterfoil/sdk/till"; console.log(createTill({ baseUrl: "/", token: "t" }));`,
+      "shop.js": `import { catalogue } from "@counterfoil/sdk/points"; import { createClient } from "@counterfoil/sdk"; catalogue(createClient({ baseUrl: "/", token: "t" }));`,
+    });
+    const { outputFiles } = await esbuild({
+      absWorkingDir: folder,
+      entryPoints: ["till.js", "shop.js"],
+      bundle: true,
+      minify: true,
+      format: "esm",
+      outdir: "out",
+      external: ["./inline.js"],
+      write: false,
+    });
+    const [till, shop] = ["till.js", "shop.js"].map((name) => outputFiles.find(({ path }) => path.endsWith(name)).text);
+    assert.ok(till.includes("/v1/till/quotes"));
+    assert.ok(!till.includes("counterfoil.v1") && !till.includes("/v1/codes/preview"), "the member's client is in it");
+    assert.ok(shop.includes("/v1/catalogue") && !shop.includes("/v1/till"), "the till is in it");
+  });
 });

@@ -14,7 +14,7 @@ const node = (folder, file) => run(process.execPath, [file], { cwd: folder });
 describe("the tarball", () => {
   it("holds the build, its types and the page, and nothing else", () => {
     const { files } = pack();
-    for (const wanted of ["README.md", "package.json", "dist/browser.js", "dist/node.js", "dist/react.js", "dist/inline.js", "dist/counterfoil.wasm", "dist/index.d.ts", "dist/react/index.d.ts", "generated/counterfoil_sdk.d.ts"]) {
+    for (const wanted of ["README.md", "package.json", "dist/browser.js", "dist/node.js", "dist/react.js", "dist/inline.js", "dist/counterfoil.wasm", "dist/index.d.ts", "dist/react/index.d.ts", "dist/points.js", "dist/points-react.js", "dist/checkout.js", "dist/till.js", "dist/till-react.js", "dist/till/index.d.ts", "generated/counterfoil_sdk.d.ts"]) {
       assert.ok(files.includes(wanted), `${wanted} is missing`);
     }
     const unwanted = files.filter((file) => !/^(README\.md|package\.json|dist\/[\w./-]+\.(js|js\.map|wasm|d\.ts)|generated\/counterfoil_sdk\.d\.ts)$/.test(file));
@@ -50,6 +50,9 @@ describe("the tarball", () => {
     const gzip = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;
     assert.ok(gzip("counterfoil.wasm") + gzip("browser.js") <= 25_000);
     assert.ok(gzip("react.js") <= 4_000);
+    for (const [name, most] of [["points.js", 400], ["points-react.js", 1_000], ["checkout.js", 2_000], ["till.js", 4_000], ["till-react.js", 3_000]]) {
+      assert.ok(gzip(name) <= most, `${name}: ${gzip(name)}`);
+    }
   });
 });
 
@@ -84,6 +87,29 @@ describe("Node", () => {
     assert.match(node(folder, "main.js"), /^<form data-part="form" data-state="idle"/);
   });
 
+  it("gives points, checkout and till as entries of their own, with one class of errors", () => {
+    const folder = project({
+      "main.js": `
+        import { createClient, CounterfoilError } from "@counterfoil/sdk";
+        import { checkout } from "@counterfoil/sdk/checkout";
+        import { catalogue } from "@counterfoil/sdk/points";
+        import { createTill } from "@counterfoil/sdk/till";
+        const options = { baseUrl: "http://127.0.0.1:9", token: "t" };
+        const client = createClient(options);
+        const failures = [
+          () => catalogue(client),
+          () => checkout(client, "o1").holds(),
+          () => checkout(client, "o1").hold({}),
+          () => createTill(options).lookup("+4915112345678"),
+          async () => createTill({}),
+        ];
+        const errors = await Promise.all(failures.map((fail) => fail().catch((error) => error)));
+        console.log(JSON.stringify(errors.map((error) => error instanceof CounterfoilError && error.code)));`,
+    });
+    const codes = ["network_error", "network_error", "invalid_argument", "network_error", "invalid_argument"];
+    assert.deepEqual(JSON.parse(node(folder, "main.js")), codes);
+  });
+
   it("says which package is missing when React is", () => {
     const folder = project({ "main.js": `import("@counterfoil/sdk/react").catch((error) => console.log(error.message));` });
     assert.match(node(folder, "main.js"), /Cannot find package 'react'/);
@@ -94,6 +120,11 @@ describe("TypeScript", () => {
   const files = {
     "shop.tsx": `
       import { checkCode, type Client, createClient, CounterfoilError, type FeedEvent, type Redemption, type Reward, type RewardAction, type Wallet } from "@counterfoil/sdk";
+      import { checkout, type Hold } from "@counterfoil/sdk/checkout";
+      import { catalogue, type CatalogueItem } from "@counterfoil/sdk/points";
+      import { useCatalogue } from "@counterfoil/sdk/points/react";
+      import { createTill, type Quote, type Sale, type Till, type TillMember } from "@counterfoil/sdk/till";
+      import { useReachable, useTill } from "@counterfoil/sdk/till/react";
       import { CounterfoilProvider, RedeemForm, useCodeInput, useEvents, useRedemption, useRedemptions, useRewards, useWallet } from "@counterfoil/sdk/react";
 
       export const client: Client = createClient({ baseUrl: "/", token: async () => "t" });
@@ -123,8 +154,29 @@ describe("TypeScript", () => {
         return <p data-state={state}><input {...inputProps} />{suggestion?.code}{redemption?.status}{wallet?.points}{list.length}</p>;
       }
       export const app = <CounterfoilProvider client={client}><Shop /><RedeemForm classNames={{ input: "wide" }} /></CounterfoilProvider>;
-      // @ts-expect-error a code is needed
+      // @ts-expect-error a code or a reward is needed
       void client.redeem({ order: "o1" });
+      export const bought: Promise<Redemption> = client.redeem({ rewardId: "mug", quantity: 2 });
+      export const items: Promise<CatalogueItem[]> = catalogue(client);
+      export const hold: Promise<Hold> = checkout(client, "o1").hold({ creditMinor: 500, total: { currency: "EUR", amount_minor: 2000 } });
+      // @ts-expect-error against what?
+      void checkout(client, "o1").hold({ code: "x" });
+      export const till: Till = createTill({ baseUrl: "/", token: async () => "t" });
+      export async function give(phone: string): Promise<Redemption> {
+        const { member_id, rewards, next_reward }: TillMember = await till.lookup(phone);
+        const quote: Quote = await till.quote({ memberId: member_id, rewardId: rewards[0]?.reward_id ?? next_reward?.reward_id ?? "" });
+        return till.confirm(quote, { override: { reason: "a regular" }, onRetry: ({ code }) => void code });
+      }
+      // @ts-expect-error a reason is needed
+      void till.reverse("re_1", {});
+      export function Counter() {
+        const { step, sale, lookup, choose, confirm, undo } = useTill(till);
+        const last: Sale | null = sale;
+        const { items, buy } = useCatalogue();
+        const reachable: boolean = useReachable(till);
+        if (step === "quoted" && reachable) void confirm();
+        return <button onClick={() => { void lookup("+49"); void choose({ reward_id: "mug" }); void undo("wrong"); void buy("mug", 2); }}>{last?.reward_name}{items.length}</button>;
+      }
       // @ts-expect-error no such field in a refused check
       export const wrong = (text: string) => { const check = checkCode(text); return check.ok ? "" : check.canonical; };`,
   };

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { setTimeout as elapse } from "node:timers/promises";
-import { COST, TILLS } from "./till-scenarios.mjs";
+import { COST, TILLS, WORTH } from "./till-scenarios.mjs";
 
 // What a database on the same machine takes for a look-up, in milliseconds: the thing under test, not a wait for it.
 const LOOK_UP_MS = 3;
@@ -39,6 +39,8 @@ export async function naiveArena({ careful = false } = {}) {
     account.points -= COST;
     account.rows.push(-COST);
     account.rewards += 1;
+    redemption.worth = seen?.reward_id.startsWith("credit") ? WORTH : 0;
+    account.credit += redemption.worth;
     if (seen) quotes.get(seen.quote_id).state = "confirmed";
     keys.set(key, redemption);
     redemptions.set(redemption.redemption_id, redemption);
@@ -47,19 +49,32 @@ export async function naiveArena({ careful = false } = {}) {
 
   async function reverse(id) {
     const redemption = redemptions.get(id);
+    const account = accounts.get(redemption.member);
     const { state } = redemption;
+    const { credit } = account;
     if (!careful) await lookUp();
     if (state === "reversed") return { status: 409, body: { code: "already_reversed" } };
+    if (credit < redemption.worth) return { status: 409, body: { code: "value_spent" } };
     redemption.state = "reversed";
-    const account = accounts.get(redemption.member);
+    account.credit -= redemption.worth;
     account.points += COST;
     account.rows.push(COST);
     account.rewards -= 1;
     return { status: 200, body: redemption };
   }
 
+  async function spend(member, amount) {
+    const account = accounts.get(member);
+    const { credit } = account;
+    if (!careful) await lookUp();
+    if (credit < amount) return { status: 409, body: { code: "value_spent" } };
+    account.credit -= amount;
+    return { status: 201, body: {} };
+  }
+
   function answer(path, token, key, body) {
     const [, , what, id, verb, last] = path.split("/");
+    if (what === "members") return spend(id, -body.amount_minor);
     if (what === "till" && last === undefined && verb === undefined) return ask(body);
     if (what === "till") {
       const quote = quotes.get(verb);
@@ -84,13 +99,15 @@ export async function naiveArena({ careful = false } = {}) {
     staff: Array.from({ length: Math.max(...TILLS) }, () => ({ token: randomUUID() })),
     member(points) {
       const sub = randomUUID();
-      accounts.set(sub, { points, rows: [points], rewards: 0 });
+      accounts.set(sub, { points, rows: [points], rewards: 0, credit: 0 });
       return { sub, token: sub };
     },
+    service: { token: randomUUID() },
     reward: () => randomUUID(),
+    creditReward: () => `credit ${randomUUID()}`,
     holdings({ sub }) {
-      const { points, rows, rewards } = accounts.get(sub);
-      return { points, rewards, sum: rows.reduce((all, amount) => all + amount, 0) };
+      const { points, rows, rewards, credit } = accounts.get(sub);
+      return { points, rewards, credit, sum: rows.reduce((all, amount) => all + amount, 0) };
     },
     close: () => server.close(),
   };

@@ -8,6 +8,8 @@ import { volley } from "./volley.mjs";
 export const TILLS = [2, 3, 4, 8, 16];
 /** What every reward of the races costs. */
 export const COST = 100;
+/** What the reward of credit is worth. */
+export const WORTH = 500;
 
 const bearer = ({ token }) => ({ Authorization: `Bearer ${token}` });
 const confirmation = (till, quote, key = randomUUID()) => ({
@@ -21,6 +23,12 @@ const reversal = (till, redemption, key = randomUUID()) => ({
   path: `/v1/redemptions/${redemption}/reversal`,
   headers: { ...bearer(till), "Idempotency-Key": key },
   body: { reason: "a race" },
+});
+const spending = (service, member, amount_minor) => ({
+  method: "POST",
+  path: `/v1/members/${member.sub}/adjustments`,
+  headers: { ...bearer(service), "Idempotency-Key": randomUUID() },
+  body: { asset: "credit", amount_minor: -amount_minor, currency: "EUR", reason: "a race" },
 });
 const purchase = (member, reward) => ({ method: "POST", path: "/v1/redemptions", headers: { ...bearer(member), "Idempotency-Key": randomUUID() }, body: { reward_id: reward } });
 
@@ -127,5 +135,21 @@ export const scenarios = {
       const answers = await volley(arena.url, Array.from({ length: tills }, () => reversal(arena.staff[0], sale.body.redemption_id)));
       return answersWrong(answers, 1, ["already_reversed"]);
     });
+  },
+
+  "a sale of credit, reversed by some while others spend it": async (arena, tills) => {
+    const [member, reward] = [await arena.member(10 * COST), await arena.creditReward()];
+    const quote = await quoted(arena, arena.staff[0], member, reward);
+    const [sale] = await volley(arena.url, [confirmation(arena.staff[0], quote)]);
+    if (sale.status !== 201) return [`a sale answered ${sale.status} ${sale.text}`];
+    const before = await arena.holdings(member);
+    const shots = Array.from({ length: tills }, (_, at) => (at % 2 ? reversal(arena.staff[0], sale.body.redemption_id) : spending(arena.service, member, WORTH)));
+    const answers = await volley(arena.url, shots);
+    const wrong = answersWrong(answers, 1, ["already_reversed", "value_spent"]);
+    const after = await arena.holdings(member);
+    const reversals = answers.filter((answer, at) => at % 2 && outcomeOf(answer) === "done").length;
+    if (after.credit !== 0) wrong.push(`a credit of ${after.credit} after it was ${reversals ? "taken back" : "spent"}`);
+    if (after.points - before.points !== reversals * COST) wrong.push(`${after.points - before.points} points returned by ${reversals} reversals`);
+    return wrong;
   },
 };

@@ -9,7 +9,7 @@ import { startEdge } from "../http/env.mjs";
 import { assertVerified } from "../http/rewards.mjs";
 import { openShop } from "../http/shop.mjs";
 import { forSale, memberWith } from "../http/trade.mjs";
-import { TILLS, COST, scenarios } from "./till-scenarios.mjs";
+import { COST, TILLS, WORTH, scenarios } from "./till-scenarios.mjs";
 
 const ROUNDS = Number(process.env.ROUNDS ?? 30);
 assert.ok(Number.isInteger(ROUNDS) && ROUNDS > 0, "ROUNDS is a whole number");
@@ -31,8 +31,10 @@ function edgeArena() {
   const shop = openShop(running.edge);
   const members = [];
   const rewards = [];
+  let credit;
   return {
     shop,
+    service: shop.service,
     members,
     url: shop.url,
     staff: Array.from({ length: Math.max(...TILLS) }, () => shop.as("staff")),
@@ -47,10 +49,12 @@ function edgeArena() {
       rewards[at] ??= forSale(shop, COST);
       return rewards[at];
     },
+    creditReward: () => (credit ??= forSale(shop, COST, { type: "credit", value: { currency: "EUR", amount_minor: WORTH } })),
     async holdings(member) {
       const [wallet, rows, given] = await Promise.all([member.get("/v1/wallet"), everyItem(member, "/v1/ledger"), everyItem(member, "/v1/rewards")]);
       return {
         points: expectStatus(wallet, 200).points,
+        credit: wallet.body.credit.reduce((all, { amount_minor }) => all + amount_minor, 0),
         sum: rows.filter(({ asset }) => asset === "points").reduce((all, { amount }) => all + amount, 0),
         rewards: given.filter(({ state }) => state !== "deleted").length,
       };

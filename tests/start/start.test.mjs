@@ -63,8 +63,8 @@ async function call(edge, token, path, body) {
   return { status: response.status, body: await response.json() };
 }
 
-async function member(edge) {
-  const { body } = await call(edge, undefined, "/dev/token", { sub: `visitor-${randomUUID()}`, merchant: "demo" });
+async function member(edge, role = "member") {
+  const { body } = await call(edge, undefined, "/dev/token", { sub: `visitor-${randomUUID()}`, role, merchant: "demo" });
   return (path, fields) => call(edge, body.token, path, fields);
 }
 
@@ -75,6 +75,11 @@ test("the printed codes are what they are said to be, at the first start and at 
   for (const code of [...first.fresh, first.shared, first.booster, first.points]) {
     const { status, body } = await visitor("/v1/codes/preview", { code });
     assert.deepEqual([status, body.would], [200, "redeem"], code);
+  }
+  const staff = await member(first.edge, "staff");
+  for (const { id, name, phone, points } of first.members) {
+    const { status, body } = await staff("/v1/till/lookup", { phone });
+    assert.deepEqual([status, body.member_id, body.name, body.points], [200, id, name, points]);
   }
   const redeemed = await visitor("/v1/redemptions", { code: first.fresh[0] });
   assert.equal(redeemed.status, 201);
@@ -96,6 +101,8 @@ test("the printed codes are what they are said to be, at the first start and at 
     "the demo shop is made once",
   );
   assert.equal(second.fresh.filter((code) => first.fresh.includes(code)).length, 0);
+  const { phone, points } = second.members[0];
+  assert.equal((await (await member(second.edge, "staff"))("/v1/till/lookup", { phone })).body.points, points, "given once");
   const other = await member(second.edge);
   for (const code of second.fresh) {
     assert.equal((await other("/v1/codes/preview", { code })).body.would, "redeem", code);

@@ -178,8 +178,7 @@ fn credit_is_taken_used_and_given_back_to_the_unit() {
     let actor = Actor::system();
     let wallet = Wallet { credit: vec![euro(700)], ..Wallet::default() };
     let mref = rid(0).mref();
-    let purse =
-        |wallet| Purse { mref, wallet, next_ledger_row: 5, actor: &actor, names, at: NOW };
+    let purse = |wallet| Purse { mref, wallet, next_ledger_row: 5, actor: &actor, names, at: NOW };
     assert_eq!(take_credit(&purse(&wallet), "o1", &euro(701)).unwrap_err().short_by, 1);
     let (taken, ledger_id) = take_credit(&purse(&wallet), "o1", &euro(500)).unwrap();
     let held = taken.wallet.unwrap();
@@ -219,12 +218,8 @@ impl Ann {
     }
 
     fn intent(&self, total: u64) -> Intent {
-        let checkout = Checkout {
-            order: "o1".to_owned(),
-            currency: "EUR".to_owned(),
-            total_minor: total,
-            until: ends_at(NOW),
-        };
+        let checkout =
+            Checkout { order: "o1".to_owned(), currency: "EUR".to_owned(), total_minor: total, until: ends_at(NOW) };
         let facts = Facts {
             at: NOW,
             seq: 3,
@@ -265,10 +260,9 @@ impl Ann {
         };
         let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
         let answers = Answers { shard: Some(&answer), pool: None };
-        match decide(&view, &self.intent(1_000), answers, &self.names(), now).unwrap() {
-            DecideStep::Commit(decision) => *decision,
-            step => panic!("{step:?}"),
-        }
+        let step = decide(&view, &self.intent(1_000), answers, &self.names(), now).unwrap();
+        let DecideStep::Commit(decision) = step else { panic!("{step:?}") };
+        *decision
     }
 
     fn with_view<T>(&self, redemption: &Redemption, work: impl FnOnce(&View<'_>) -> T) -> T {
@@ -349,8 +343,7 @@ fn placing_the_order_grants_what_was_held() {
         assert_eq!(redemption.status, RedemptionStatus::Granted);
         assert_eq!((redemption.rewards.len(), redemption.ledger.len()), (1, 1));
         assert_eq!(used.rewards[0].state(), crate::wire::RewardState::Granted);
-        let found: Vec<_> =
-            used.ledger.iter().map(|row| (row.kind.as_str(), row.asset.as_str(), row.amount)).collect();
+        let found: Vec<_> = used.ledger.iter().map(|row| (row.kind.as_str(), row.asset.as_str(), row.amount)).collect();
         assert_eq!(found, rows);
         assert!(used.ledger.iter().all(|row| row.order.as_deref() == Some("o1")));
         let after = used.wallet.as_ref().unwrap_or(&ann.wallet);

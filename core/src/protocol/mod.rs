@@ -181,6 +181,7 @@ pub struct Prepared {
 /// A participant's answer to an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one for each question to a shard")]
 pub enum PrepareAnswer {
     /// The use is kept for this redemption until the Member decides.
     Prepared(Prepared),

@@ -1,6 +1,7 @@
 //! What a purchase with points costs, and whether it may be made.
 
 use super::Purchase;
+use crate::limits::INTEGER_MAX;
 use crate::refusal::Refusal;
 
 /// What is taken for a purchase.
@@ -38,9 +39,9 @@ pub fn check(purchase: &Purchase, points: u64, quote_id: Option<String>) -> Resu
     let total = unit.saturating_mul(u64::from(*quantity));
     let missing = total.saturating_sub(points);
     let overridden = quote.as_ref().is_some_and(|quote| quote.override_reason.is_some());
-    if missing > 0 && !overridden {
-        // Beyond what clients keep exactly, the figure says no more than "far too many".
-        return Err(Refusal::InsufficientPoints { points_needed: missing.min(crate::limits::INTEGER_MAX), quote_id });
+    // Nobody lets more go than clients can keep exactly: such a price is a slip, and no balance will ever cover it.
+    if missing > 0 && (!overridden || total > INTEGER_MAX) {
+        return Err(Refusal::InsufficientPoints { points_needed: missing.min(INTEGER_MAX), quote_id });
     }
     Ok(Payment { unit, taken: total - missing, goodwill: missing })
 }
@@ -86,6 +87,7 @@ mod tests {
             (3, Some(100), 0, true, Ok(Payment { unit: 100, taken: 0, goodwill: 300 })),
             (1, Some(0), 0, false, Ok(Payment { unit: 0, taken: 0, goodwill: 0 })),
             (100, Some(crate::limits::INTEGER_MAX), 5, false, short(crate::limits::INTEGER_MAX)),
+            (100, Some(crate::limits::INTEGER_MAX), 5, true, short(crate::limits::INTEGER_MAX)),
             (1, None, 1_000, false, Err(Refusal::RewardNotForSale)),
             (1, None, 1_000, true, Err(Refusal::RewardNotForSale)),
         ] {

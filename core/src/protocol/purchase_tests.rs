@@ -56,7 +56,7 @@ impl Bench {
     fn commit(&self, wish: Wish, pool: Option<&PoolAnswer>) -> Decision {
         match self.decide(wish, pool) {
             DecideStep::Commit(decision) => *decision,
-            step => panic!("{step:?}"),
+            step @ (DecideStep::Replay | DecideStep::Abort | DecideStep::Retry) => panic!("{step:?}"),
         }
     }
 }
@@ -83,8 +83,10 @@ fn codes(count: usize) -> PoolAnswer {
     PoolAnswer::Prepared { codes: (0..count).map(|n| format!("CODE-{n}")).collect() }
 }
 
-/// Asset, amount, balance after, quantity, promo code and kind of each ledger row.
-fn rows(decision: &Decision) -> Vec<(String, i64, u64, Option<u32>, Option<String>, String)> {
+/// Asset, amount, balance after, quantity, promo code and kind of a ledger row.
+type Row = (String, i64, u64, Option<u32>, Option<String>, String);
+
+fn rows(decision: &Decision) -> Vec<Row> {
     let row = |row: &crate::wire::LedgerRow| {
         let promo_code = row.promo_code.clone();
         (row.asset.clone(), row.amount, row.balance_after, row.quantity, promo_code, row.kind.clone())
@@ -99,7 +101,7 @@ fn expected(
     quantity: u32,
     promo_code: Option<&str>,
     kind: &str,
-) -> (String, i64, u64, Option<u32>, Option<String>, String) {
+) -> Row {
     (asset.to_owned(), amount, after, Some(quantity), promo_code.map(str::to_owned), kind.to_owned())
 }
 

@@ -32,7 +32,9 @@ pub struct Outgoing {
     pub kind: String,
     /// When it was decided.
     pub at: Instant,
-    /// The whole resource as it stood then. Without the member's own id: that is put in when it is sent.
+    /// The whole resource as it stood then; null for the redemption that the same row tells. Without the member's own
+    /// id: that is put in when it is sent.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
     /// Whose, so that the member can be asked for their id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

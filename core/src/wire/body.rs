@@ -203,6 +203,29 @@ mod tests {
     }
 
     #[test]
+    fn null_takes_one_field_away_and_no_other() {
+        use crate::wire::ProfileBody;
+        let read = |body: &str| {
+            let body = parse_nullable::<ProfileBody>(body.as_bytes(), Some("phone"));
+            body.map(|body| body.phone).map_err(|invalid| invalid.0[0].path.clone())
+        };
+        for (body, expected) in [
+            (r"{}", Ok(None)),
+            (r#"{"phone":null}"#, Ok(Some(None))),
+            (r#"{"phone":"+1"}"#, Ok(Some(Some("+1".to_owned())))),
+            (r#"{"phone":null,"name":null}"#, Err("name")),
+            (r#"{"name":null,"phone":null}"#, Err("name")),
+            (r#"{"tags":[null],"phone":null}"#, Err("tags[0]")),
+            (r#"{"phone":[null]}"#, Err("phone")),
+            (r#"{"phone":1}"#, Err("phone")),
+            (r#"{"phone":null,"phone":null}"#, Err("body")),
+        ] {
+            assert_eq!(read(body), expected.map_err(str::to_owned), "{body}");
+        }
+        assert!(parse::<ProfileBody>(br#"{"phone":null}"#).is_err());
+    }
+
+    #[test]
     fn merge_patches_follow_the_rfc() {
         for (target, patch, expected) in [
             (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),

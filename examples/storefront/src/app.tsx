@@ -9,6 +9,7 @@ import { History } from "./history";
 import { clientOf, type Member, memberFromAddress, writeMemberToAddress } from "./members";
 import { Redeem } from "./redeem";
 import { Rewards } from "./rewards";
+import { Spend } from "./spend";
 import { Wallet } from "./wallet";
 
 export function App() {
@@ -53,6 +54,7 @@ function Account({ member }: { member: Member }) {
         <Wallet member={member} />
       </div>
       <Rewards />
+      <Spend />
       <History />
     </main>
   );

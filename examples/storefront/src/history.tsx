@@ -4,7 +4,7 @@ import type { LedgerRow, Redemption, RedemptionStatus, Reward } from "@counterfo
 import { useRedemptions, useRewards } from "@counterfoil/sdk/react";
 import { useState } from "react";
 
-import { moment, readable } from "./format";
+import { count, moment, readable } from "./format";
 import { Icon, type IconName } from "./icons";
 import { useLedger } from "./ledger";
 import { explain, explainError } from "./refusals";
@@ -84,6 +84,7 @@ function Entry({ redemption, rows, rewards }: { redemption: Redemption; rows: Le
   const waits = status === "granted" && rewards.some(({ state }) => state === "unclaimed" || state === "pending_activation");
   const { name, icon, tone } = waits ? WAITS : STATUS[status];
   const why = refusal && explain(refusal);
+  const codes = ledger.flatMap(({ promo_code }) => promo_code ?? []);
   return (
     <li className="entry" id={`redemption-${redemption_id}`} tabIndex={-1} data-status={status}>
       <p className="entry-title">{why ? why.title : received(redemption, rows, rewards)}</p>
@@ -96,18 +97,28 @@ function Entry({ redemption, rows, rewards }: { redemption: Redemption; rows: Le
           {redemption.next_attempt_at ? `We try again at ${moment(redemption.next_attempt_at)}.` : "We have been told and will see to it."}
         </p>
       )}
+      {codes.length > 0 && (
+        <p className="entry-codes">
+          {codes.map((code) => (
+            <code key={code}>{code}</code>
+          ))}
+        </p>
+      )}
       <p className="entry-when">
         <time dateTime={created_at}>{moment(created_at)}</time>
         {ledger[0] && <span>Receipt {ledger[0].number}</span>}
         {order && <span>Order {order}</span>}
+        {redemption.points_spent !== undefined && <span>{count(redemption.points_spent)} points spent</span>}
       </p>
     </li>
   );
 }
 
 /** What it gave, from the ledger, or which rewards; until those are read, the reward's own key. */
-function received({ reward_id, quantity }: Redemption, rows: LedgerRow[], rewards: Reward[]): string {
-  const given = rows.filter(({ kind }) => kind === "redemption" || kind === "reward").map(worthOfRow);
+function received({ reward_id, quantity, kind }: Redemption, rows: LedgerRow[], rewards: Reward[]): string {
+  // Points that were spent are no gift.
+  const paid = kind === "points" ? rows.filter(({ asset }) => asset === "points") : [];
+  const given = rows.filter((row) => (row.kind === "redemption" || row.kind === "reward") && !paid.includes(row)).map(worthOfRow);
   const gave = given.filter((worth) => worth !== undefined);
   if (gave.length > 0) return gave.map(({ headline, kind }) => `${headline} ${kind}`).join(", ");
   const name = rewards[0]?.name ?? (reward_id ? readable(reward_id) : "Code");

@@ -6,6 +6,7 @@ import "./styles/redeem.css";
 import "./styles/ticket.css";
 import "./styles/account.css";
 import "./styles/rewards.css";
+import "./styles/spend.css";
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

@@ -3,6 +3,7 @@
 import type { UseTill } from "@counterfoil/sdk/till/react";
 import { useEffect, useRef, useState } from "react";
 
+import { explain } from "./explain";
 import { count, minutes, points, times } from "./format";
 import { Heading, Note, useKeys } from "./frame";
 import { Busy, Icon } from "./icons";
@@ -94,16 +95,27 @@ export function ConfirmScreen({ counter, reachable, now }: { counter: UseTill; r
 
 /** Sent, and not answered yet. */
 export function ConfirmingScreen({ counter }: { counter: UseTill }) {
-  const { quote, uncertain } = counter;
+  const { quote, uncertain, busy, error } = counter;
+  const stopped = busy === null && error ? explain(error) : null;
   return (
-    <div className="waiting" aria-busy="true">
-      <span className="busy busy-large" aria-hidden="true" />
+    <div className="waiting" aria-busy={busy !== null}>
+      {!stopped && <span className="busy busy-large" aria-hidden="true" />}
       <Heading>{uncertain ? "No answer yet" : "Booking…"}</Heading>
       {quote && <p className="quiet">{times(quote.quantity, quote.reward_name)}</p>}
       {uncertain && (
         <Note title="Please do not hand it over yet" kind="warm">
-          <p>The line broke while this was on its way: it may be booked, or not. The till asks again by itself and books it once at most.</p>
+          <p>The line broke while this was on its way: it may be booked, or not. The till asks again and books it once at most.</p>
+          {stopped && (
+            <p>
+              <strong>{stopped.title}.</strong>
+            </p>
+          )}
         </Note>
+      )}
+      {stopped && (
+        <button type="button" className="button button-main button-large" onClick={() => void counter.confirm()}>
+          Ask again
+        </button>
       )}
     </div>
   );

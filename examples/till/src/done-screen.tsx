@@ -47,7 +47,7 @@ export function DoneScreen({ counter, reachable }: { counter: UseTill; reachable
         </Note>
       )}
       <Receipt sale={sale} phone={counter.phone} />
-      <div className="actions actions-three">
+      <div className={reversed ? "actions" : "actions actions-three"}>
         <button ref={button} type="button" className="button button-main button-large" onClick={counter.finish}>
           Next customer
           <Icon name="arrow" />

@@ -22,7 +22,8 @@ export function Bar({ person, reachable, locked, onChoose }: BarProps) {
           <rect width="32" height="32" rx="9" fill="var(--logo)" />
           <path d="M16 6.5l2.5 7 7 2.5-7 2.5-2.5 7-2.5-7-7-2.5 7-2.5z" fill="var(--logo-star)" />
         </svg>
-        Northlight <span className="brand-till">Till</span>
+        <span className="brand-name">Northlight</span>
+        <span className="brand-till">Till</span>
       </p>
       <p className="connection" data-reachable={reachable}>
         <span className="connection-dot" aria-hidden="true" />

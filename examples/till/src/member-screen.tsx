@@ -124,7 +124,8 @@ export function MemberScreen({ counter, reachable }: { counter: UseTill; reachab
           </button>
         </section>
       )}
-      <LastSale counter={counter} reachable={reachable} />
+      {/* Another customer's is nobody's business here. */}
+      {counter.sale?.member.member_id === member.member_id && <LastSale counter={counter} reachable={reachable} />}
     </div>
   );
 }

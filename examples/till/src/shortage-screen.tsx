@@ -48,7 +48,7 @@ export function ShortageScreen({ counter, reachable }: { counter: UseTill; reach
       )}
       <div className="actions">
         <button type="submit" className="button button-main button-large" aria-disabled={!ready}>
-          Give it: take {points(member.points)}, let {points(shortage.points_needed)} go
+          {member.points > 0 ? `Give it: take ${points(member.points)}, let ${points(shortage.points_needed)} go` : `Give it: let ${points(shortage.points_needed)} go`}
         </button>
         <button type="button" className="button button-quiet button-large" onClick={counter.back}>
           Cancel

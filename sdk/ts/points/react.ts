@@ -27,7 +27,7 @@ interface Purchases {
   refused: Record<string, CounterfoilError>;
 }
 
-/** The rewards that points buy, and buying them. Needs a `<CounterfoilProvider>`. */
+/** The rewards that points buy, and buying them; continues purchases kept from before a reload. Needs a `<CounterfoilProvider>`. */
 export function useCatalogue(): UseCatalogue {
   const client = useClient();
   const points = useWallet().wallet?.points;
@@ -72,6 +72,14 @@ export function useCatalogue(): UseCatalogue {
     },
     [client],
   );
+
+  useEffect(() => {
+    // What a reload interrupted goes on, with its own key.
+    client?.pending().then(
+      (intents) => intents.forEach(({ reward_id, quantity }) => reward_id !== undefined && void buy(reward_id, quantity)),
+      () => {},
+    );
+  }, [client, buy]);
 
   return { ...read, refresh, ...purchases, buy };
 }

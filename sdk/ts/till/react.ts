@@ -50,7 +50,10 @@ export interface UseTill extends TillState {
   refresh(): Promise<void>;
   /** Asks for a quote; leads to "quoted" or "short". Again, with another quantity, it replaces the quote. */
   choose(choice: { reward_id: string; name?: string | undefined; quantity?: number | undefined }, options?: { again?: boolean }): Promise<void>;
-  /** Confirms the quote; leads to "done", or back to "member" with an error. */
+  /**
+   * Confirms the quote; leads to "done", or back to "member" with an error. Where it ends in "confirming" with an error,
+   * nobody knows whether it was done (a sign-in that ended, after an answer was lost): once more continues it.
+   */
   confirm(): Promise<void>;
   /** Confirms as a manager, for a reason: with that manager's own till. A shortage, or a quote whose points ran out. */
   override(manager: Till, reason: string): Promise<void>;
@@ -173,28 +176,44 @@ export function useTill(till: Till, { initialSale = null, resume = true }: UseTi
       } catch (thrown) {
         if (!wanted()) return;
         const error = CounterfoilError.from(thrown);
+        const { code, status, isRefusal } = error;
         // The manager's sign-in failed, not the offer: it is still there.
-        const stays = override !== undefined && (error.status === 401 || error.status === 403 || error.code === "invalid_token");
-        if (stays) return fail(error, { step: shortage ? "short" : "quoted" });
+        if (override && (status === 401 || code === "invalid_token" || code === "forbidden")) {
+          return fail(error, { step: shortage ? "short" : "quoted" });
+        }
+        // No answer of the edge's to this very question: what an earlier try did is not known, and the intent is kept.
+        const { uncertain } = now.current;
+        if (uncertain && !isRefusal && code !== "not_found") return change({ busy: null, error });
         fail(error, { step: "member", quote: null, shortage: null });
-        if (error.isRefusal) await lookAgain(wanted);
+        if (isRefusal) await lookAgain(wanted);
       }
     };
 
     const confirm = async () => {
-      const { step, quote, member, busy } = now.current;
-      if (step === "quoted" && quote && member && !busy) await book(till, quote, member);
+      const { step, quote, member, busy, uncertain } = now.current;
+      // Again with the key of the first time, where that had no answer.
+      const asked = step === "quoted" || (step === "confirming" && uncertain);
+      if (asked && quote && member && !busy) await book(till, quote, member);
     };
 
     const override = async (manager: Till, reason: string) => {
       const { member, choice, quote, shortage, busy } = now.current;
       if (!member || !choice || busy) return;
-      const cost = quote?.points_cost ?? member.points + (shortage?.points_needed ?? 0);
+      const { reward_id, name = reward_id, quantity } = choice;
       // What a quote would say of itself, for the receipt; only its id goes back to the edge.
-      const offered = shortage
-        ? { quote_id: shortage.quote_id, reward_name: choice.name ?? choice.reward_id, points_cost: cost, points_after: 0, expires_at: "" }
+      const offered: Quote | null = shortage
+        ? {
+            quote_id: shortage.quote_id,
+            reward_id,
+            reward_name: name,
+            quantity,
+            points_cost: member.points + shortage.points_needed,
+            points_after: 0,
+            expires_at: "",
+            state: "open",
+          }
         : quote;
-      if (offered) await book(manager, offered as Quote, member, { reason });
+      if (offered) await book(manager, offered, member, { reason });
     };
 
     const back = () => {

@@ -20,12 +20,14 @@ export interface Sale {
 
 /** The receipt's facts from what the calls answered. */
 export function saleOf(redemption: Redemption, quote: Quote, { member_id, name }: Sale["member"]): Sale {
+  const { points_spent = 0, goodwill_points } = redemption;
   return {
     redemption,
     member: name === undefined ? { member_id } : { member_id, name },
     reward_name: quote.reward_name,
     quantity: redemption.quantity,
-    points_cost: quote.points_cost,
+    // The balance may have been another when a shortage was told.
+    points_cost: goodwill_points === undefined ? quote.points_cost : points_spent + goodwill_points,
     reversed: redemption.status === "reversed",
   };
 }

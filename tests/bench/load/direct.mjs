@@ -30,8 +30,10 @@ export class Watch {
     return (await this.get("size", { binding, name })).bytes;
   }
 
-  /** The messages that objects of a class had, by operation; waits until each has been seen. */
-  async patterns(object, operations) {
+  /** What is sent to objects of a class for a few redemptions, by operation: patterns of what a load may send. */
+  async patternsOf(shop, object) {
+    const operations = ["prepare", "settled"];
+    await shop.redeem(4);
     const seen = await until(() => this.get("messages"), (messages) => operations.every((operation) => messages[`${object} ${operation}`] !== undefined));
     return Object.fromEntries(operations.map((operation) => [operation, JSON.parse(seen[`${object} ${operation}`])]));
   }
@@ -41,9 +43,9 @@ export class Watch {
     return this.get("unwatch");
   }
 
-  /** The bytes of a message to an object. */
+  /** The bytes of a message to an object, which is given as text. */
   bytes(binding, name, message) {
-    return requestBytes(this.host, { path: `/bench/direct?${new URLSearchParams({ binding, name })}`, body: JSON.stringify(message) });
+    return requestBytes(this.host, { path: `/bench/direct?${new URLSearchParams({ binding, name })}`, body: message });
   }
 }
 
@@ -57,16 +59,34 @@ export function withFields(value, fields) {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, Object.hasOwn(fields, name) ? fields[name] : withFields(inner, fields)]));
 }
 
-/** A new intent after a pattern: a `prepare` of a shard or a pool. */
-export function prepareMessage(pattern, { rid, fp, seq }) {
-  const now = Date.now();
-  const times = { at: new Date(now).toISOString(), deadline: new Date(now + DEADLINE_MS).toISOString() };
-  return withFields(pattern, { rid, fp, ...times, ...(seq === undefined ? {} : { seq }) });
+/** A message with places for what is new in each: writing it anew each time would be most of the load's own work. */
+export class Template {
+  /** `places` are the fields that change, whatever they hold; strings unless they are named in `numbers`. */
+  constructor(pattern, places, numbers = []) {
+    const marks = Object.fromEntries(places.map((name) => [name, `\u0001${name}\u0001`]));
+    const text = JSON.stringify(withFields(pattern, marks)).replaceAll("\\u0001", "\u0001");
+    const bare = numbers.reduce((sum, name) => sum.replaceAll(`"\u0001${name}\u0001"`, `\u0001${name}\u0001`), text);
+    this.parts = bare.split("\u0001");
+  }
+
+  fill(values) {
+    // Every second part is the name of a place.
+    return this.parts.map((part, at) => (at % 2 === 0 ? part : values[part])).join("");
+  }
+}
+
+/** Intents after a pattern: a `prepare` of a shard or a pool. */
+export function prepareTemplate(pattern) {
+  const template = new Template(pattern, ["rid", "fp", "seq", "at", "deadline"], ["seq"]);
+  return ({ rid, fp, seq = 0 }) => {
+    const now = Date.now();
+    return template.fill({ rid, fp, seq, at: new Date(now).toISOString(), deadline: new Date(now + DEADLINE_MS).toISOString() });
+  };
 }
 
 /** What a Recorder tells in bulk, after a pattern: these are decided. */
 export function settledMessage(pattern, settled) {
   const [first] = pattern.op.settled.items;
   const shaped = ({ rid, fp }) => (Array.isArray(first) ? [rid, fp] : withFields(first, { rid, fp }));
-  return withFields(pattern, { items: settled.map(shaped) });
+  return JSON.stringify(withFields(pattern, { items: settled.map(shaped) }));
 }

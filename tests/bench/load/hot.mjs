@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 
-import { Watch, newRid, prepareMessage, settledMessage } from "./direct.mjs";
+import { Watch, newRid, prepareTemplate, settledMessage } from "./direct.mjs";
 import { median, quantile, spread } from "./figures.mjs";
 import { startPostgres } from "./postgres.mjs";
 import { RedeemingShop, startServer, typeScriptProgram, watchedProgram } from "./servers.mjs";
@@ -25,7 +25,8 @@ async function hotShard(server, codes) {
   const shop = await RedeemingShop.open(runtime, { memberCount: 4 });
   await shop.stock(codes);
   const watch = new Watch(runtime.url);
-  const { prepare, settled } = await patternsOf(shop, runtime, watch, "CodeShard");
+  const { prepare, settled } = await watch.patternsOf(shop, "CodeShard");
+  await watch.unwatch();
   return hotParticipant({ runtime, watch, binding: "CODE_SHARD", prepare, settled, seqs: codes });
 }
 
@@ -35,24 +36,16 @@ async function hotPool(server, codes) {
   const shop = await RedeemingShop.open(runtime, { memberCount: 4, pool: codes });
   await shop.stock(64);
   const watch = new Watch(runtime.url);
-  const { prepare, settled } = await patternsOf(shop, runtime, watch, "Pool");
-  return hotParticipant({ runtime, watch, binding: "POOL", prepare, settled });
-}
-
-/** Redeems a few codes and answers the messages that were seen to be sent for them. */
-async function patternsOf(shop, runtime, watch, object) {
-  const lines = openLines(runtime.url, 1);
-  await closedLoop(lines, () => ({ bytes: shop.redemption().bytes, expect: 201 }), { count: 4 });
-  for (const line of lines) line.close();
-  const patterns = await watch.patterns(object, ["prepare", "settled"]);
+  const { prepare, settled } = await watch.patternsOf(shop, "Pool");
   await watch.unwatch();
-  return patterns;
+  return hotParticipant({ runtime, watch, binding: "POOL", prepare, settled });
 }
 
 function hotParticipant({ runtime, watch, binding, prepare, settled, seqs = Infinity }) {
   // The first codes have been used by what made the patterns.
   let seq = 16;
   let waiting = [];
+  const message = prepareTemplate(prepare);
   const next = () => {
     if (waiting.length >= SETTLED_AT_ONCE) {
       const told = waiting;
@@ -62,7 +55,7 @@ function hotParticipant({ runtime, watch, binding, prepare, settled, seqs = Infi
     if (seq >= seqs) throw new Error("there are no more codes");
     const one = { rid: newRid(), fp: newRid().padEnd(64, "0").slice(0, 64), seq };
     seq += 1;
-    return { bytes: watch.bytes(binding, prepare.name, prepareMessage(prepare, one)), expect: OK, says: PREPARED, done: () => waiting.push(one) };
+    return { bytes: watch.bytes(binding, prepare.name, message(one)), expect: OK, says: PREPARED, done: () => waiting.push(one) };
   };
   return { runtime, next };
 }

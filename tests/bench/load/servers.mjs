@@ -1,24 +1,26 @@
 // What the load is put on: the edge's build and its peers, each in a Workers runtime of its own with the objects' files in memory.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
 import { transform } from "esbuild";
 
-import { Runtime, edgeProgram } from "../../crash/runtime.mjs";
-import { openShop } from "../../http/shop.mjs";
+import { Runtime, edgeProgram, freePort } from "../../crash/runtime.mjs";
+import { expectStatus } from "../../http/client.mjs";
 import { signToken, unique } from "../../http/env.mjs";
-import { requestBytes } from "./wire.mjs";
+import { openShop } from "../../http/shop.mjs";
+import { closedLoop, openLines, requestBytes } from "./wire.mjs";
 
-const TICKS_PER_SECOND = 100;
-
-/** Processor time of a process so far, in milliseconds, by the system's own count (in steps of 10). */
+/** Processor time of a process so far, in milliseconds: the sum over its threads, by the system's scheduler. */
 export function processorMs(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The name stands in brackets and may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  const folder = `/proc/${pid}/task`;
+  let ns = 0;
+  for (const thread of readdirSync(folder)) ns += Number(readFileSync(join(folder, thread, "schedstat"), "utf8").split(" ")[0]);
+  return ns / 1e6;
 }
+
+/** A port for a runtime's inspector. */
+export const freeInspectorPort = freePort;
 
 /** A runtime that serves a program, and ends with `close`. */
 export async function startServer(program, options) {
@@ -61,11 +63,13 @@ export const members = (count, merchant) =>
   });
 
 const MINTED_AT_ONCE = 100_000;
+const POOL_TEXT_BYTES = 8 * 1024 * 1024;
 
-/** One merchant of the edge: a campaign of credit, codes of it and members. */
+/** One merchant of the edge: a campaign of credit or, with `pool`, of so many promo codes, codes of it and members. */
 export class RedeemingShop {
-  static async open(runtime, { memberCount, fields = {} }) {
+  static async open(runtime, { memberCount, pool }) {
     const shop = openShop(runtime, unique("bench-"));
+    const fields = pool === undefined ? {} : { reward_id: await pooledReward(shop, pool) };
     const { campaign } = await shop.campaign(fields);
     return new RedeemingShop(shop, campaign, memberCount);
   }
@@ -79,11 +83,23 @@ export class RedeemingShop {
     this.sent = 0;
   }
 
-  /** Mints more codes. */
+  /** Mints codes and keeps them. */
   async stock(count) {
     for (let left = count; left > 0; left -= MINTED_AT_ONCE) {
-      this.codes.push(...(await this.shop.codes(this.campaign, Math.min(left, MINTED_AT_ONCE))).map(({ code }) => code));
+      for (const { code } of await this.shop.codes(this.campaign, Math.min(left, MINTED_AT_ONCE))) this.codes.push(code);
     }
+  }
+
+  /** Mints codes that nobody will redeem. */
+  async mint(count) {
+    for (let left = count; left > 0; left -= MINTED_AT_ONCE) await this.shop.codes(this.campaign, Math.min(left, MINTED_AT_ONCE));
+  }
+
+  /** Redeems a few codes. */
+  async redeem(count) {
+    const lines = openLines(this.shop.url, 1);
+    await closedLoop(lines, () => ({ bytes: this.redemption().bytes, expect: 201 }), { count });
+    for (const line of lines) line.close();
   }
 
   /** A redemption of a code that nobody has used, by the members in turn. */
@@ -94,6 +110,19 @@ export class RedeemingShop {
     this.sent += 1;
     return { member, bytes: redemptionBytes(this.host, { token: member.token, code, key: `k-${this.sent}`, headers }) };
   }
+}
+
+/** A reward that takes a promo code from a pool of so many. */
+async function pooledReward(shop, count) {
+  const { pool_id } = expectStatus(await shop.admin.post("/v1/pools", { name: "Promo codes" }), 201);
+  for (let at = 0; at < count; ) {
+    let text = "";
+    for (; at < count && text.length < POOL_TEXT_BYTES; at += 1) text += `PROMO-${at.toString(36).toUpperCase()}\n`;
+    const answer = await shop.admin.post(`/v1/pools/${pool_id}/codes`, text, { headers: { "content-type": "text/plain" } });
+    expectStatus(answer, 200);
+  }
+  const { reward_id } = await shop.reward({ name: "A promo code", type: "external", value: { reference: "promo" }, pool_id });
+  return reward_id;
 }
 
 /** The bytes of a redemption of a code. */

@@ -104,7 +104,7 @@ async function bench(request, env, url) {
   }
   const object = env[url.searchParams.get("binding")].getByName(url.searchParams.get("name"));
   if (what === "size") return object.fetch(SIZE);
-  return object.fetch("http://object/", { method: "POST", body: await request.text() });
+  return object.fetch("http://object/", request);
 }
 
 export default {

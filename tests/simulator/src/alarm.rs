@@ -17,6 +17,7 @@ impl World {
             Party::Merchant => Step::MerchantAlarm,
             Party::Shard(_) => Step::ShardAlarm,
             Party::Campaign(_) => Step::CampaignAlarm,
+            Party::Pool(_) => Step::PoolAlarm,
         }
     }
 
@@ -78,6 +79,7 @@ impl World {
                 Actor::Member(member) => member.ring().await,
                 Actor::Shard(shard) => shard.ring().await,
                 Actor::Campaign(campaign) => campaign.ring().await,
+                Actor::Pool(pool) => pool.ring().await,
                 Actor::Merchant(merchant) => merchant.ring().await,
                 // It plans nothing.
                 Actor::Recorder(_) => Ok(()),

@@ -64,7 +64,11 @@ impl Campaign {
             | Request::Hurry
             | Request::Webhook(_)
             | Request::Callback { .. }
-            | Request::Operate(_) => Err(Fault("not asked of a campaign")),
+            | Request::Operate(_)
+            | Request::Take { .. }
+            | Request::InquirePool { .. }
+            | Request::Stock(_)
+            | Request::Till(_) => Err(Fault("not asked of a campaign")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a seed draws: campaigns, rewards, redemptions, orders, changes.
 
-use crate::message::{Change, ReadCode, RedeemCall, Wish};
+use crate::message::{Asked, Change, ReadCode, RedeemCall, Wish};
 use crate::prng::Prng;
 use crate::scenario::{ENDPOINT, Redeem, What};
 use counterfoil_core::code::Profile;
@@ -109,7 +109,7 @@ pub(crate) fn bonus() -> RewardDefinition {
 }
 
 /// Any reward.
-fn definition(draw: &mut Prng) -> RewardDefinition {
+pub(crate) fn definition(draw: &mut Prng) -> RewardDefinition {
     let webhook = Mechanic::Webhook { endpoint_id: ENDPOINT.to_owned() };
     let (wallet, reference) = (Mechanic::Wallet {}, RewardValue::Reference { reference: None });
     let (kind, value, mechanic) = match draw.below(12) {
@@ -219,6 +219,7 @@ pub(crate) fn redemption(mrefs: &[Mref], member: usize, key: u64, code: (u16, u3
         call: call(mrefs, member, &key, code, manner)?,
         other: call(mrefs, member, &key, code, &other)?,
         rival: (rival, call(mrefs, rival, &rival_key, code, manner)?),
+        till: None,
         tabs: 1,
         tries: 1,
         again: false,
@@ -238,6 +239,7 @@ fn call(mrefs: &[Mref], member: usize, key: &str, code: (u16, u32), manner: &Man
         typed,
         order,
         respond_async,
+        asked: Asked::Code,
     }))
 }
 

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! scenario  what people do           member, shard, campaign, recorder, merchant  the shell of each object
-//! draw      what it is made of       *_state                  its tables
+//! draw      what it is made of       pool                     a stock of promo codes, the same
+//! shop      what is sold             *_state                  tables
 //! step      steps, faults, where     fulfiller                somebody else's server
 //! fault     which strikes when       outside                  browsers, administrators
 //! meddle    the world changes        oracle                   the invariants
@@ -39,14 +40,18 @@ mod member_report;
 mod member_reward;
 mod member_run;
 mod member_state;
+mod member_till;
 mod merchant;
 mod message;
 mod network;
 mod oracle;
 mod oracle_end;
+mod oracle_pool;
 mod oracle_reward;
 mod outcome;
 mod outside;
+mod pool;
+mod pool_state;
 mod platform;
 mod prng;
 mod recorder;
@@ -55,6 +60,7 @@ mod scenario;
 mod search;
 mod shard;
 mod shard_state;
+mod shop;
 mod step;
 mod words;
 mod world;

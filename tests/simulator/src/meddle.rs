@@ -1,12 +1,14 @@
 //! Faults that are nobody's failure: the world changes in the middle of a redemption.
 
 use crate::event::Event;
-use crate::message::{Change, Party, Request};
+use crate::message::{Change, Order, Party, Request, Stocking, Wish};
+use crate::scenario::What;
+use crate::shop::adjust;
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;
 use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::protocol::MESSAGE_VERSION;
-use counterfoil_core::wire::CampaignStatus;
+use counterfoil_core::wire::{AdjustedAsset, CampaignStatus};
 use std::rc::Rc;
 
 impl World {
@@ -24,6 +26,32 @@ impl World {
         if let Some(how) = self.strikes_how(step, Kind::EpochRotated) {
             self.change(how, Change::MinEpoch(1));
         }
+        if let Some(how) = self.strikes_how(step, Kind::Refilled).filter(|_| !self.pools.is_empty()) {
+            let (pool, from) = (usize::try_from(how).unwrap_or(0) % self.pools.len(), (how >> 8) % 8);
+            let codes = (from..from + 3).map(|n| format!("c{n}")).collect();
+            self.happens(Party::Pool(pool), Step::Stock, Request::Stock(Stocking::Add(Rc::new(codes))));
+        }
+        if let Some(how) = self.strikes_how(step, Kind::Spent) {
+            let member = usize::try_from(how).unwrap_or(0) % self.members.len().max(1);
+            let (key, amount) = (format!("spent-{how}"), -10 - i64::try_from((how >> 8) % 20).unwrap_or(0));
+            if let What::Till { call, .. } = adjust(member, key, AdjustedAsset::Points, amount) {
+                self.happens(Party::Member(member), Step::Till, Request::Till(call));
+            }
+        }
+        if let Some(how) = self.strikes_how(step, Kind::Reversal) {
+            let member = usize::try_from(how).unwrap_or(0) % self.members.len().max(1);
+            let decided = self.members.get(member).map(|disk| disk.safe());
+            let rids = decided.map(|state| state.redemptions.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+            if let Some(rid) = usize::try_from(how >> 8).unwrap_or(0).checked_rem(rids.len()).and_then(|at| rids.get(at)) {
+                let wish = if how % 3 == 0 {
+                    Wish::ResolveCancelled { unknown_outcome: false }
+                } else {
+                    Wish::Reverse { give_back: how % 2 == 0, staff: false }
+                };
+                let order = Rc::new(Order { wish, rid: *rid, index: 0, definition: None });
+                self.happens(Party::Member(member), Step::Operate, Request::Operate(order));
+            }
+        }
         if self.strikes(step, Kind::EpochRevoked) {
             self.epoch_revoked.set(true);
         }
@@ -32,9 +60,13 @@ impl World {
     fn change(self: &Rc<Self>, how: u64, change: Change) {
         let campaigns = u64::try_from(self.campaigns.len()).unwrap_or(1).max(1);
         let to = Party::Campaign(usize::try_from(how % campaigns).unwrap_or(0));
-        let request = Request::Administer(change);
+        self.happens(to, Step::Administer, Request::Administer(change));
+    }
+
+    /// Somebody asks for it just now, and does not wait for the answer.
+    fn happens(self: &Rc<Self>, to: Party, step: Step, request: Request) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.schedule(0, Event::Deliver { to, step: Step::Administer, v: MESSAGE_VERSION, request, slot: None });
+        self.schedule(0, Event::Deliver { to, step, v: MESSAGE_VERSION, request, slot: None });
     }
 
     /// A machine's clock is a day off, until somebody sets it right.

@@ -3,7 +3,7 @@
 use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage};
 use crate::member_state::MemberState;
-use crate::message::{Answer, Party, ReadCode, RedeemCall, Reply, Request};
+use crate::message::{Answer, Asked, Party, ReadCode, RedeemCall, Reply, Request};
 use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::code::Profile;
@@ -96,6 +96,8 @@ impl Member {
         match request {
             Request::Redeem(call) => Ok(Reply::Answer(self.redeem(&call).await.unwrap_or_else(Answer::Failed))),
             Request::Inquire { intent, prepared } => self.fate(&intent, &prepared).map(Reply::Fate),
+            Request::InquirePool { intent } => self.pool_fate(&intent).map(Reply::Fate),
+            Request::Till(call) => self.till(&call).map(Reply::Till),
             Request::Operate(order) => self.operate(&order).map(Reply::Operated),
             // Checked outside the Member, by another clock.
             Request::Callback { signed_at, .. }
@@ -120,12 +122,17 @@ impl Member {
             | Request::EndpointFor { .. }
             | Request::EndpointResult { .. }
             | Request::EndpointTested
+            | Request::Take { .. }
+            | Request::Stock(_)
             | Request::Webhook(_) => Err(Fault("not asked of a member")),
         }
     }
 
     /// Step 2: a request arrives.
     async fn redeem(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
+        if !matches!(call.asked, Asked::Code) {
+            return self.wish(call).await;
+        }
         let now = self.now();
         if self.world.has(Defect::KeyPruned) {
             let known = self.storage.read()?.redemption(&call.rid);
@@ -154,22 +161,42 @@ impl Member {
             }
             Receipt::Proceed => {}
         }
-        let running: Option<Fingerprint> = self.runs.borrow().get(&call.rid).map(|run| run.intent.fp);
+        match self.intent(call)? {
+            Some(intent) => self.begin(intent, call.respond_async).await,
+            None => Ok(Answer::Refused(Refusal::CodeNotRecognised)),
+        }
+    }
+
+    /// What comes through no code: points, a till's offer, a gift with a pool's promo codes.
+    async fn wish(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
+        match self.known(&call.rid)? {
+            Known::Absent => {}
+            Known::Open(fp) | Known::Decided(fp) if fp == call.fp || self.world.has(Defect::FingerprintIgnored) => {
+                return self.replay(call).await;
+            }
+            Known::Open(_) | Known::Decided(_) => return Ok(Answer::KeyReused),
+        }
+        match self.wished(call)? {
+            Ok(intent) => self.begin(intent, call.respond_async).await,
+            Err(answer) => Ok(answer),
+        }
+    }
+
+    /// Starts what was not seen before, or joins its twin, and waits for the decision.
+    async fn begin(self: &Rc<Self>, intent: Intent, respond_async: bool) -> Result<Answer, Fault> {
+        let rid = intent.rid;
+        let running: Option<Fingerprint> = self.runs.borrow().get(&rid).map(|run| run.intent.fp);
         match running {
-            Some(fp) if fp != call.fp => return Ok(Answer::KeyReused),
+            Some(fp) if fp != intent.fp => return Ok(Answer::KeyReused),
             Some(_) => {
-                let waiter = self.join(&call.rid);
-                return self.await_end(&call.rid, waiter).await;
+                let waiter = self.join(&rid);
+                return self.await_end(&rid, waiter).await;
             }
             None => {}
         }
-        let Some(intent) = self.intent(call)? else {
-            return Ok(Answer::Refused(Refusal::CodeNotRecognised));
-        };
-        if call.respond_async {
+        if respond_async {
             return self.accept(intent).await;
         }
-        let rid = intent.rid;
         let waiter = self.start(intent);
         self.await_end(&rid, waiter).await
     }

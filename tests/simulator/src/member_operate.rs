@@ -9,13 +9,16 @@ use crate::step::Step;
 use counterfoil_core::ids::Fingerprint;
 use counterfoil_core::protocol::member::{Known, MemberView, cancel_open, gift};
 use counterfoil_core::reward::life::{Gift, PlayerMove, Verdict, player_move};
-use counterfoil_core::reward::recovery::{delete, reset, resolve, retry, retry_reward};
+use counterfoil_core::reward::recovery::{delete, reset, resolve, retry, retry_reward, reverse};
 use counterfoil_core::reward::{Actor, By, Refused, View};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{RedemptionStatus, Resolution, RewardSource};
 use std::rc::Rc;
 
 const REASON: &str = "support case 7";
+/// Somebody at a till.
+pub(crate) const STAFF: &str = "staff:bea";
+const REVERSAL_WINDOW_S: u32 = 900;
 
 impl Member {
     /// Carries an order out, or says why not. A repeat of what was done answers as it did.
@@ -37,6 +40,7 @@ impl Member {
             | Wish::ResolveGranted
             | Wish::ResolveCancelled { .. }
             | Wish::Reset { .. }
+            | Wish::Reverse { .. }
             | Wish::Delete => {}
         }
         if !matches!(self.known(&order.rid)?, Known::Decided(_)) {
@@ -94,6 +98,16 @@ impl Member {
             }
             Wish::Reset { tester } => reset(view, tester, (&admin, REASON), names, at),
             Wish::Delete => delete(view, index, &admin, REASON, names, at),
+            Wish::Reverse { give_back, staff } => {
+                let bea = Actor::named(STAFF);
+                let (window_s, actor) = if staff { (Some(REVERSAL_WINDOW_S), &bea) } else { (None, &admin) };
+                let mut again = view.redemption.clone();
+                if self.world.has(Defect::ReturnedTwice) && again.status == RedemptionStatus::Reversed {
+                    again.status = RedemptionStatus::Granted;
+                }
+                let view = &View { redemption: &again, ..view.clone() };
+                reverse(view, give_back, window_s, (actor, REASON), names, at)
+            }
             Wish::Give => Verdict::nothing(),
         }
     }
@@ -111,6 +125,7 @@ impl Member {
             | Wish::ActivateFor
             | Wish::RetryReward
             | Wish::Reset { .. }
+            | Wish::Reverse { .. }
             | Wish::Delete
             | Wish::Give => {
                 let refused = Refused::illegal_status(RedemptionStatus::Redeeming, &["retry", "cancelled"]);
@@ -143,8 +158,9 @@ impl Member {
             };
             let decision = cancel_open(&view, &open.intent, (&admin, REASON), &self.world.names(), at);
             self.remember_feed(state);
-            let events = state.apply(&open.intent, decision, &pid, at, self.world.defect)?;
+            let events = state.apply(&open.intent, decision, (None, vec![]), &pid, at, self.world.defect)?;
             self.last_event.set(state.remembered);
+            state.open.remove(&order.rid);
             state.due.done(Item::Open(order.rid));
             Ok(events)
         })?;

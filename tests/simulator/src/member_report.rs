@@ -98,25 +98,43 @@ impl Member {
         self.storage.step(Step::Reported, |state| keys.iter().for_each(|(key, _)| drop(state.outbox.remove(key))))
     }
 
-    /// Gives a use back; repeated until the participant has heard.
+    /// Gives a use back, or has promo codes go to quarantine; repeated until each participant has heard.
     pub(crate) async fn give_back(self: Rc<Self>, rid: Rid) -> Result<(), Fault> {
-        let Some(undo) = self.storage.read()?.undo.get(&rid).copied() else {
+        let waiting = self.storage.read()?.undos(&rid);
+        if waiting.is_empty() {
             return self.storage.write(|state| state.due.done(Item::Undo(rid)));
-        };
-        let request = Request::Undo { rid, seq: undo.seq };
-        let heard = matches!(self.ask_shard(undo.campaign, Step::Undo, request).await, Ok(Reply::Done));
-        let now = self.now();
-        let again = now.plus_ms(backoff_ms(undo.tries, self.world.random_u32()));
-        self.storage.step(Step::Undone, |state| {
-            if heard || self.world.has(Defect::UndoOnce) {
-                state.undo.remove(&rid);
-                state.due.done(Item::Undo(rid));
-            } else {
-                if let Some(undo) = state.undo.get_mut(&rid) {
-                    undo.tries += 1;
+        }
+        for (pool, undo) in waiting {
+            let request = Request::Undo { rid, seq: undo.seq };
+            let told = match pool {
+                None => self.ask_shard(undo.campaign, Step::Undo, request).await,
+                Some(pool) => self.ask(Party::Pool(pool), Step::PoolUndo, request).await,
+            };
+            let heard = matches!(told, Ok(Reply::Done));
+            let once = match pool {
+                None => self.world.has(Defect::UndoOnce),
+                Some(_) => self.world.has(Defect::PoolUndoOnce),
+            };
+            let first_only = self.world.has(Defect::UndoFirstOnly);
+            let now = self.now();
+            let again = now.plus_ms(backoff_ms(undo.tries, self.world.random_u32()));
+            self.storage.step(Step::Undone, |state| {
+                if heard || once {
+                    state.undo.remove(&(rid, pool));
+                    if first_only {
+                        state.undo.retain(|(known, _), _| *known != rid);
+                    }
+                    if state.undos(&rid).is_empty() {
+                        state.due.done(Item::Undo(rid));
+                    }
+                } else {
+                    if let Some(undo) = state.undo.get_mut(&(rid, pool)) {
+                        undo.tries += 1;
+                    }
+                    state.due.plan(Item::Undo(rid), again, now);
                 }
-                state.due.plan(Item::Undo(rid), again, now);
-            }
-        })
+            })?;
+        }
+        Ok(())
     }
 }

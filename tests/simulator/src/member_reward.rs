@@ -17,7 +17,7 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::webhook::outcome::classify;
-use counterfoil_core::wire::{Redemption, RewardState, Wallet};
+use counterfoil_core::wire::{LedgerRow, Redemption, RewardState, Wallet};
 use futures_util::future::{Either, LocalBoxFuture, select};
 use std::pin::pin;
 use std::rc::Rc;
@@ -36,6 +36,7 @@ pub(crate) struct Held {
     pub(crate) rewards: Vec<RewardRecord>,
     wallet: Wallet,
     next_ledger_row: u64,
+    paid: Vec<LedgerRow>,
     features_elsewhere: Vec<String>,
     pub(crate) consumed: bool,
     rid: Rid,
@@ -51,7 +52,7 @@ impl Held {
             rewards: &self.rewards,
             wallet: &self.wallet,
             next_ledger_row: self.next_ledger_row,
-            paid: &[],
+            paid: &self.paid,
             features_elsewhere: &self.features_elsewhere,
             consumed: self.consumed,
             member_id: &self.member_id,
@@ -77,6 +78,7 @@ impl Member {
             rewards: state.held(rid),
             wallet: state.wallet_at(at, self.world.defect),
             next_ledger_row: state.next_ledger_row(),
+            paid: if self.world.has(Defect::PaymentForgotten) { vec![] } else { state.paid(&record.doc) },
             features_elsewhere: state.features_elsewhere(rid),
             consumed: record.consumed || self.world.has(Defect::UseReturnedTwice),
             rid: *rid,

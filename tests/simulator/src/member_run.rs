@@ -10,9 +10,15 @@ use crate::message::{Out, Party, Reply, Request};
 use crate::step::Step;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::INTENT_DEADLINE_MS;
-use counterfoil_core::protocol::member::{Answers, DecideStep, Known, MemberView, Settlement, decide, inquire, open};
-use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, Wish, backoff_ms};
-use counterfoil_core::wire::Event;
+use counterfoil_core::protocol::member::{
+    Answers, DecideStep, Known, MemberView, Settlement, decide, inquire, open, pool_needed,
+};
+use counterfoil_core::protocol::pool::PoolAnswer;
+use counterfoil_core::protocol::report::{Participant, Settled};
+use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms};
+use counterfoil_core::quote::Quote;
+use counterfoil_core::time::Instant;
+use counterfoil_core::wire::{Event, Wallet};
 use futures_channel::oneshot;
 use futures_util::future::{Either, join_all, select};
 use std::collections::VecDeque;
@@ -36,7 +42,7 @@ impl Member {
         self.runs.borrow_mut().insert(rid, Run { intent: intent.clone(), waiters: vec![sender] });
         let member = Rc::clone(self);
         self.world.spawn(Party::Member(self.number), async move {
-            let (ended, settlement) = member.run(&intent).await;
+            let (ended, aborted) = member.run(&intent).await;
             let decided = matches!(ended, Ended::Recorded);
             let run = member.runs.borrow_mut().remove(&rid);
             for waiter in run.into_iter().flat_map(|run| run.waiters) {
@@ -45,14 +51,14 @@ impl Member {
             if decided {
                 member.start_tries(&rid);
             }
-            member.settle(&intent, settlement).await;
+            member.abort(&intent, &aborted).await;
             member.report().await;
         });
         receiver
     }
 
-    /// Steps 3 to 5 for one redemption, one at a time for each campaign.
-    pub(crate) async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Settlement) {
+    /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
+    pub(crate) async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
         let _turn = self.take_turn(intent.campaign()).await;
         for _ in 0..LATE_MAX {
@@ -63,65 +69,126 @@ impl Member {
                         code.facts.member_uses = uses;
                     }
                 }
-                Err(fault) => return (Ended::Failed(fault), Settlement::None),
+                Err(fault) => return (Ended::Failed(fault), vec![]),
             }
             intent.deadline = self.now().plus_ms(INTENT_DEADLINE_MS);
-            let request = Request::Prepare { intent: Rc::new(intent.clone()) };
-            let answer = match self.ask_shard(intent.campaign(), Step::Prepare, request).await {
-                Ok(Reply::Prepared(answer)) => answer,
-                Ok(_) => return (self.fail(&intent, UNREACHED), Settlement::None),
-                Err(_) => return (self.fail(&intent, UNREACHED), Settlement::None),
+            let asked = match self.ask_participants(&intent).await {
+                Ok(asked) => asked,
+                Err(_) => return (self.fail(&intent, UNREACHED), vec![]),
             };
-            match self.conclude(&intent, &answer) {
+            match self.conclude(&intent, &asked) {
                 Ok((Some(Ended::Overflow), settlement)) => {
                     let open = matches!(self.known(&intent.rid), Ok(Known::Open(_)));
                     let driven = open && !self.world.has(Defect::OverflowForgotten);
                     let ended = if driven { self.fail(&intent, OVERFLOW) } else { Ended::Overflow };
-                    return (ended, settlement);
+                    let abort = settlement == Settlement::Abort;
+                    return (ended, if abort { asked.prepared(&intent) } else { vec![] });
                 }
-                Ok((Some(ended), settlement)) => return (ended, settlement),
+                Ok((Some(ended), Settlement::Abort)) => {
+                    let mut aborted = asked.prepared(&intent);
+                    if self.world.has(Defect::ShardAbortOnly) {
+                        aborted.truncate(1);
+                    }
+                    return (ended, aborted);
+                }
+                Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
                 Ok((None, _)) => {}
                 Err(fault) => {
-                    let abort = matches!(answer, PrepareAnswer::Prepared(_)) && self.aborts_undecided();
-                    let settlement = if abort { Settlement::Abort } else { Settlement::None };
-                    return (Ended::Failed(fault), settlement);
+                    let aborted = if self.aborts_undecided() { asked.prepared(&intent) } else { vec![] };
+                    return (Ended::Failed(fault), aborted);
                 }
             }
         }
-        (self.fail(&intent, UNREACHED), Settlement::None)
+        (self.fail(&intent, UNREACHED), vec![])
     }
 
-    /// Step 5: decides and writes in one transaction. `None` asks the participant again.
+    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
+    async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
+        let mut asked = Asked::default();
+        if intent.code().is_some() {
+            let request = Request::Prepare { intent: Rc::new(intent.clone()) };
+            match self.ask_shard(intent.campaign(), Step::Prepare, request).await? {
+                Reply::Prepared(answer) => asked.shard = Some(answer),
+                _ => return Err(Fault("a promise was expected")),
+            }
+        }
+        if let Some((pool, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
+            let state = self.storage.read()?;
+            (asked.read, asked.points) = (Some(Read::of(&state, intent)), Some(state.wallet.points));
+            drop(state);
+            let request = Request::Take { intent: Rc::new(intent.clone()), quantity };
+            match self.ask(Party::Pool(pool), Step::Take, request).await? {
+                Reply::Taken(answer) => asked.pool = Some((pool, answer)),
+                _ => return Err(Fault("promo codes were expected")),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn pool_needed(
+        self: &Rc<Self>,
+        intent: &Intent,
+        shard: Option<&PrepareAnswer>,
+    ) -> Result<Option<(usize, u32)>, Fault> {
+        let at = self.now();
+        let state = self.storage.read()?;
+        let (wallet, read) = (state.wallet_at(at, self.world.defect), Read::of(&state, intent));
+        let (pid, member_id) = (self.pid(), self.member_id());
+        let view = self.view(&state, intent, (&wallet, &read), (&member_id, &pid));
+        Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_place(pool_id), quantity)))
+    }
+
+    /// What a decision about this intent reads.
+    pub(crate) fn view<'a>(
+        &self,
+        state: &MemberState,
+        intent: &Intent,
+        (wallet, read): (&'a Wallet, &'a Read),
+        (member_id, pid): (&'a str, &'a str),
+    ) -> MemberView<'a> {
+        let overwrite = self.world.has(Defect::DecidedOverwritten);
+        MemberView {
+            known: if overwrite { Known::Absent } else { state.known(&intent.rid) },
+            member_uses: state.uses(intent.campaign()),
+            wallet,
+            next_ledger_row: state.next_ledger_row(),
+            consumed: state.redemptions.get(&intent.rid).is_some_and(|record| record.consumed),
+            opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
+            quote: read.quote.as_ref(),
+            last_bought_at: read.last_bought_at,
+            book: None,
+            member_id,
+            pid,
+        }
+    }
+
+    /// Step 5: decides and writes in one transaction. `None` asks the participants again.
     pub(crate) fn conclude(
         self: &Rc<Self>,
         intent: &Intent,
-        answer: &PrepareAnswer,
+        asked: &Asked,
     ) -> Result<(Option<Ended>, Settlement), Fault> {
         let at = self.now();
-        let mut answer = answer.clone();
+        let mut shard = asked.shard.clone();
         if self.world.has(Defect::LimitReadEarly)
-            && let PrepareAnswer::Prepared(prepared) = &mut answer
+            && let Some(PrepareAnswer::Prepared(prepared)) = &mut shard
         {
             prepared.per_member = None;
         }
         let (pid, member_id) = (self.pid(), self.member_id());
         let (ended, settlement, events) = self.storage.transaction(Step::Decide, |state| {
-            let overwrite = self.world.has(Defect::DecidedOverwritten);
-            let answers = Answers { shard: Some(&answer), pool: None };
-            let wallet = state.wallet_at(at, self.world.defect);
-            let view = MemberView {
-                known: if overwrite { Known::Absent } else { state.known(&intent.rid) },
-                member_uses: state.uses(intent.campaign()),
-                wallet: &wallet,
-                next_ledger_row: state.next_ledger_row(),
-                consumed: state.redemptions.get(&intent.rid).is_some_and(|record| record.consumed),
-                opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
-                quote: None,
-                last_bought_at: None,
-                book: None,
-                member_id: &member_id,
-                pid: &pid,
+            let answers = Answers { shard: shard.as_ref(), pool: asked.pool.as_ref().map(|(_, answer)| answer) };
+            let mut wallet = state.wallet_at(at, self.world.defect);
+            let read = if self.world.has(Defect::OfferFromMemory) {
+                asked.read.clone().unwrap_or_else(|| Read::of(state, intent))
+            } else {
+                Read::of(state, intent)
             };
+            let points = wallet.points;
+            if self.world.has(Defect::BalanceUnread) {
+                wallet.points = asked.points.unwrap_or(points);
+            }
+            let view = self.view(state, intent, (&wallet, &read), (&member_id, &pid));
             let Ok(step) = decide(&view, intent, answers, &self.world.names(), at) else {
                 let abort = self.aborts_undecided();
                 let settlement = if abort { Settlement::Abort } else { Settlement::None };
@@ -130,13 +197,19 @@ impl Member {
             Ok(match step {
                 DecideStep::Commit(decision) => {
                     let settlement = decision.settlement;
+                    let settled = match settlement {
+                        Settlement::Settle => asked.settled(intent),
+                        Settlement::None | Settlement::Abort => vec![],
+                    };
                     let ended = match (&decision.changes.redemption, &decision.refusal) {
                         (None, Some(refusal)) => Ended::Refused(refusal.clone()),
                         (_, _) => Ended::Recorded,
                     };
                     self.remember_feed(state);
-                    let events = state.apply(intent, *decision, &pid, at, self.world.defect)?;
+                    let pool = asked.pool.as_ref().map(|(pool, _)| *pool);
+                    let events = state.apply(intent, *decision, (pool, settled), &pid, at, self.world.defect)?;
                     self.last_event.set(state.remembered);
+                    state.open.remove(&intent.rid);
                     state.due.done(Item::Open(intent.rid));
                     (Some(ended), settlement, events)
                 }
@@ -168,6 +241,10 @@ impl Member {
 
     /// A participant could not be reached: kept, and tried again by the alarm.
     pub(crate) fn fail(&self, intent: &Intent, error: &str) -> Ended {
+        // Somebody else has ended it meanwhile: an operator, or a participant that asked.
+        if matches!(self.known(&intent.rid), Ok(Known::Decided(_))) {
+            return Ended::Recorded;
+        }
         let opened = self.storage.read().ok().and_then(|state| state.open.get(&intent.rid).map(|open| open.tries));
         let tries = opened.unwrap_or(0) + 1;
         match self.keep(intent, tries, Some(error)) {
@@ -221,19 +298,18 @@ impl Member {
         Ok(())
     }
 
-    /// Step 7: a participant asks.
+    /// Step 7: a shard asks. What this Member has never heard of is decided here and now, by the promise; where a pool
+    /// has a say too, it is driven on from the start.
     pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
-        let overwrite = self.world.has(Defect::DecidedOverwritten);
-        let known = if overwrite { Known::Absent } else { self.known(&intent.rid)? };
-        let consumed = self.storage.read()?.redemptions.get(&intent.rid).is_some_and(|record| record.consumed);
-        let running = self.is_running(&intent.rid);
-        if self.world.has(Defect::RunningIsNo) && running && !matches!(known, Known::Decided(_)) {
-            return Ok(Fate::Aborted);
-        }
-        if let Ok(fate) = inquire(known, consumed, None, running, &intent.fp) {
+        if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
-        let (_, settlement) = self.conclude(intent, &PrepareAnswer::Prepared(prepared.clone()))?;
+        let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), ..Asked::default() };
+        if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
+            drop(self.start(intent.clone()));
+            return Ok(Fate::Running);
+        }
+        let (_, settlement) = self.conclude(intent, &asked)?;
         self.start_tries(&intent.rid);
         self.start_report();
         Ok(match settlement {
@@ -242,18 +318,51 @@ impl Member {
         })
     }
 
+    /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
+    pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
+        if let Some(fate) = self.known_fate(intent)? {
+            return Ok(fate);
+        }
+        if self.world.has(Defect::PoolForgets) {
+            return Ok(Fate::Aborted);
+        }
+        drop(self.start(intent.clone()));
+        Ok(Fate::Running)
+    }
+
+    fn known_fate(self: &Rc<Self>, intent: &Intent) -> Result<Option<Fate>, Fault> {
+        let overwrite = self.world.has(Defect::DecidedOverwritten);
+        let known = if overwrite { Known::Absent } else { self.known(&intent.rid)? };
+        let consumed = self.storage.read()?.redemptions.get(&intent.rid).is_some_and(|record| record.consumed);
+        let running = self.is_running(&intent.rid);
+        if self.world.has(Defect::RunningIsNo) && running && !matches!(known, Known::Decided(_)) {
+            return Ok(Some(Fate::Aborted));
+        }
+        Ok(inquire(known, consumed, None, running, &intent.fp).ok())
+    }
+
     /// Step 6: what was decided against is given back at once; the rest the Recorder tells in bulk. When a message
     /// is lost, the participant's alarm asks.
-    pub(crate) async fn settle(&self, intent: &Intent, settlement: Settlement) {
-        if settlement == Settlement::Abort {
+    pub(crate) async fn abort(&self, intent: &Intent, participants: &[Participant]) {
+        for participant in participants {
             let request = Request::Settle { rid: intent.rid, fp: intent.fp, fate: Fate::Aborted };
-            let _ = self.ask_shard(intent.campaign(), Step::Abort, request).await;
+            let _ = match participant {
+                Participant::Shard { campaign, .. } => self.ask_shard(*campaign, Step::Abort, request).await,
+                Participant::Pool { pool_id } => {
+                    self.ask(Party::Pool(pool_place(pool_id)), Step::PoolAbort, request).await
+                }
+            };
         }
     }
 
     /// Asks the campaign's shard, with a bound on the wait.
     pub(crate) async fn ask_shard(&self, campaign: u16, step: Step, request: Request) -> Result<Reply, Fault> {
-        let asking = self.world.call(Party::Shard(place(campaign)), step, request);
+        self.ask(Party::Shard(place(campaign)), step, request).await
+    }
+
+    /// Asks a participant, with a bound on the wait.
+    pub(crate) async fn ask(&self, to: Party, step: Step, request: Request) -> Result<Reply, Fault> {
+        let asking = self.world.call(to, step, request);
         match select(asking, pin!(self.world.delay(PARTICIPANT_WAIT_MS))).await {
             Either::Left((answer, _)) => answer.unwrap_or(Err(Fault("the connection broke"))),
             Either::Right(_) => Err(Fault("the participant did not answer in time")),
@@ -331,6 +440,61 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// What participants have answered to an intent.
+#[derive(Default)]
+pub(crate) struct Asked {
+    shard: Option<PrepareAnswer>,
+    /// Which, and what.
+    pool: Option<(usize, PoolAnswer)>,
+    /// For [`Defect::OfferFromMemory`] and [`Defect::BalanceUnread`]: as it was before they were asked.
+    read: Option<Read>,
+    points: Option<u64>,
+}
+
+impl Asked {
+    /// Those that keep something for it.
+    fn prepared(&self, intent: &Intent) -> Vec<Participant> {
+        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
+            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
+        let pool = match &self.pool {
+            Some((pool, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_name(*pool) }),
+            Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
+        };
+        shard.into_iter().chain(pool).collect()
+    }
+
+    fn settled(&self, intent: &Intent) -> Vec<Settled> {
+        let settled = |participant| Settled { participant, rid: intent.rid, fp: intent.fp };
+        self.prepared(intent).into_iter().map(settled).collect()
+    }
+}
+
+/// What a decision reads beside the wallet.
+#[derive(Clone, Default)]
+pub(crate) struct Read {
+    quote: Option<Quote>,
+    last_bought_at: Option<Instant>,
+}
+
+impl Read {
+    pub(crate) fn of(state: &MemberState, intent: &Intent) -> Self {
+        let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
+            return Self::default();
+        };
+        let quote = state.quotes.get(&terms.quote).cloned();
+        Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id) }
+    }
+}
+
+/// A pool's number is its place in the world, from 0.
+pub(crate) fn pool_place(pool_id: &str) -> usize {
+    pool_id.strip_prefix("pool-").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX)
+}
+
+pub(crate) fn pool_name(pool: usize) -> String {
+    format!("pool-{pool}")
 }
 
 /// The right to redeem in one campaign.

@@ -6,13 +6,15 @@ use crate::due::{Due, Item};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
-use counterfoil_core::protocol::Intent;
-use counterfoil_core::protocol::member::{Attempts, Decision, Known, Settlement};
-use counterfoil_core::protocol::report::{Participant, Record as Reported, ReportRow, Settled, month_of};
+use counterfoil_core::protocol::member::{Attempts, Decision, Known};
+use counterfoil_core::protocol::report::{Record as Reported, ReportRow, Settled, month_of};
+use counterfoil_core::protocol::{Intent, Wish};
+use counterfoil_core::quote::{Quote, QuoteState, displaced};
+use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::booster;
-use counterfoil_core::wire::{Event, LedgerRow, Redemption, RewardState, RewardValue, Wallet};
+use counterfoil_core::wire::{Event, LedgerRow, Redemption, RedemptionStatus, RewardState, RewardValue, Wallet};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -28,6 +30,11 @@ pub(crate) struct Record {
     pub(crate) seq: u32,
     /// The use belongs to it.
     pub(crate) consumed: bool,
+    /// Whose promo codes it has.
+    pub(crate) pool: Option<usize>,
+    /// What points have bought with it.
+    pub(crate) bought: Option<String>,
+    pub(crate) decided_at: Instant,
     pub(crate) doc: Rc<Redemption>,
 }
 
@@ -45,9 +52,10 @@ pub(crate) struct Open {
     pub(crate) tries: u32,
 }
 
-/// A use that is to be given back.
+/// A use that is to be given back, or promo codes that go to quarantine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undo {
+    /// 0 for a pool.
     pub(crate) campaign: u16,
     pub(crate) seq: u32,
     pub(crate) tries: u32,
@@ -70,7 +78,11 @@ pub(crate) struct MemberState {
     pub(crate) wallet: Wallet,
     pub(crate) ledger: Vec<Rc<LedgerRow>>,
     pub(crate) rewards: BTreeMap<(Rid, u8), Rc<RewardRecord>>,
-    pub(crate) undo: BTreeMap<Rid, Undo>,
+    /// By redemption, and by pool where it is not the shard that must hear.
+    pub(crate) undo: BTreeMap<(Rid, Option<usize>), Undo>,
+    pub(crate) quotes: BTreeMap<Rid, Quote>,
+    /// Keys of adjustments, and how each was answered.
+    pub(crate) once: BTreeMap<String, Option<Refusal>>,
     pub(crate) chain: Vec<Rc<Link>>,
     pub(crate) outbox: BTreeMap<(String, u64), Rc<ReportRow>>,
     pub(crate) events: Vec<Rc<Event>>,
@@ -129,7 +141,14 @@ impl MemberState {
     }
 
     /// Writes a redemption; a decided one is never overwritten. Answers whether it was written.
-    fn put_redemption(&mut self, intent: &Intent, doc: Redemption, decided: bool, overwrite: bool) -> bool {
+    fn put_redemption(
+        &mut self,
+        intent: &Intent,
+        doc: Redemption,
+        decided: bool,
+        (consumed, pool): (bool, Option<usize>),
+        overwrite: bool,
+    ) -> bool {
         let written = match self.redemptions.get(&intent.rid) {
             None => true,
             Some(record) => overwrite || (!record.decided && record.fp == intent.fp),
@@ -137,7 +156,13 @@ impl MemberState {
         if written {
             let campaign = intent.code().map(|code| code.campaign);
             let (fp, seq) = (intent.fp, intent.code().map_or(0, |code| code.facts.seq));
-            let record = Record { fp, decided, campaign, seq, consumed: false, doc: Rc::new(doc) };
+            let bought = match &intent.wish {
+                Wish::Points(purchase) if consumed => Some(purchase.reward.reward_id.clone()),
+                Wish::Points(_) | Wish::Code(_) | Wish::Gift(_) => None,
+            };
+            let (pool, decided_at) = (pool.filter(|_| consumed), doc.updated_at);
+            let doc = Rc::new(doc);
+            let record = Record { fp, decided, campaign, seq, consumed, pool, bought, decided_at, doc };
             self.redemptions.insert(intent.rid, record);
         }
         written
@@ -155,7 +180,7 @@ impl MemberState {
         (open.intent, open.tries) = (Rc::clone(intent), tries);
         let at = redemption.updated_at;
         // The simulator compares records, so an event of an undecided one needs no data of its own.
-        if !self.put_redemption(intent, redemption, false, false) {
+        if !self.put_redemption(intent, redemption, false, (false, None), false) {
             return Err(Fault("a decided redemption cannot be opened"));
         }
         Ok(self.add_events([("redemption.updated", None)], at))
@@ -166,13 +191,15 @@ impl MemberState {
         &mut self,
         intent: &Intent,
         mut decision: Decision,
+        (pool, settled): (Option<usize>, Vec<Settled>),
         pid: &str,
         now: Instant,
         defect: Option<Defect>,
     ) -> Result<Vec<Rc<Event>>, Fault> {
         let overwrite = defect == Some(Defect::DecidedOverwritten);
+        let consumed = decision.member_uses.is_some();
         if let Some(redemption) = decision.changes.redemption.clone()
-            && !self.put_redemption(intent, redemption, true, overwrite)
+            && !self.put_redemption(intent, redemption, true, (consumed, pool), overwrite)
         {
             return Err(Fault("a redemption was decided twice"));
         }
@@ -180,22 +207,21 @@ impl MemberState {
         if decision.attempt {
             self.add_attempt(now);
         }
-        if let Some(uses) = decision.member_uses {
-            let counted = if defect == Some(Defect::CountedByCode) { 0 } else { intent.campaign() };
-            self.campaign_uses.insert(counted, uses);
-            if let Some(record) = self.redemptions.get_mut(&intent.rid) {
-                record.consumed = true;
+        let give_back = std::mem::take(&mut decision.changes.give_back);
+        if let Some(code) = intent.code() {
+            if let Some(uses) = decision.member_uses {
+                let counted = if defect == Some(Defect::CountedByCode) { 0 } else { code.campaign };
+                self.campaign_uses.insert(counted, uses);
+            }
+            if give_back {
+                // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
+                let undo = Undo { campaign: code.campaign, seq: code.facts.seq, tries: 0 };
+                self.add_undo(&intent.rid, None, undo, now);
             }
         }
-        if std::mem::take(&mut decision.changes.give_back) {
-            // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
-            let seq = intent.code().map_or(0, |code| code.facts.seq);
-            let undo = Undo { campaign: intent.campaign(), seq, tries: 0 };
-            self.add_undo(&intent.rid, undo, now);
+        if let Some(quote) = &decision.quote_confirmed {
+            self.confirm_quote(quote, defect)?;
         }
-        let participant = Participant::Shard { campaign: intent.campaign(), shard: 0 };
-        let settled = Settled { participant, rid: intent.rid, fp: intent.fp };
-        let settled = (decision.settlement == Settlement::Settle).then_some(settled).into_iter().collect();
         self.write_effects(decision.changes, pid, settled, now, defect)
     }
 
@@ -208,7 +234,7 @@ impl MemberState {
         now: Instant,
         defect: Option<Defect>,
     ) -> Result<Vec<Rc<Event>>, Fault> {
-        let mut undo = None;
+        let (mut undo, mut pool) = (None, None);
         let record = self.redemptions.get_mut(rid).filter(|record| record.decided);
         if let Some(record) = record {
             if let Some(redemption) = &changes.redemption {
@@ -218,6 +244,7 @@ impl MemberState {
                 record.consumed = false;
                 undo = record.campaign.map(|campaign| Undo { campaign, seq: record.seq, tries: 0 });
             }
+            pool = record.pool.filter(|_| changes.quarantine && defect != Some(Defect::PoolUndoForgotten));
         } else if changes.redemption.is_some() {
             return Err(Fault("a redemption is missing"));
         }
@@ -227,8 +254,11 @@ impl MemberState {
                 *uses = uses.checked_sub(1).ok_or(Fault("a counter would be negative"))?;
             }
             if defect != Some(Defect::UseNotGivenBack) {
-                self.add_undo(rid, undo, now);
+                self.add_undo(rid, None, undo, now);
             }
+        }
+        if pool.is_some() {
+            self.add_undo(rid, pool, Undo { campaign: 0, seq: 0, tries: 0 }, now);
         }
         self.write_effects(changes, pid, vec![], now, defect)
     }
@@ -246,18 +276,67 @@ impl MemberState {
             return Err(Fault("a redemption was decided twice"));
         }
         let doc = Rc::new(changes.redemption.clone().ok_or(Fault("a gift without a redemption"))?);
-        let record = Record { fp, decided: true, campaign: None, seq: 0, consumed: true, doc };
+        let record = Record {
+            fp,
+            decided: true,
+            campaign: None,
+            seq: 0,
+            consumed: true,
+            pool: None,
+            bought: None,
+            decided_at: now,
+            doc,
+        };
         self.redemptions.insert(*rid, record);
         self.write_effects(changes, pid, vec![], now, None)
     }
 
-    fn add_undo(&mut self, rid: &Rid, undo: Undo, now: Instant) {
-        self.undo.entry(*rid).or_insert(undo);
+    fn add_undo(&mut self, rid: &Rid, pool: Option<usize>, undo: Undo, now: Instant) {
+        self.undo.entry((*rid, pool)).or_insert(undo);
         self.due.plan(Item::Undo(*rid), now, now);
     }
 
+    pub(crate) fn undos(&self, rid: &Rid) -> Vec<(Option<usize>, Undo)> {
+        self.undo.range((*rid, None)..=(*rid, Some(usize::MAX))).map(|((_, pool), undo)| (*pool, *undo)).collect()
+    }
+
+    /// Writes an offer in place of an earlier one of the same reward.
+    pub(crate) fn add_quote(&mut self, quote: Quote, now: Instant, defect: Option<Defect>) {
+        let same = |known: &&mut Quote| known.reward.reward_id == quote.reward.reward_id;
+        let open = |known: &&mut Quote| known.state == QuoteState::Open && defect != Some(Defect::OfferKept);
+        for earlier in self.quotes.values_mut().filter(same).filter(open) {
+            earlier.state = displaced(earlier, now);
+        }
+        self.quotes.insert(quote.rid, quote);
+    }
+
+    fn confirm_quote(&mut self, rid: &Rid, defect: Option<Defect>) -> Result<(), Fault> {
+        if defect == Some(Defect::OfferUnmarked) {
+            return Ok(());
+        }
+        let quote = self.quotes.get_mut(rid).filter(|quote| quote.state == QuoteState::Open);
+        quote.ok_or(Fault("a quote was confirmed twice"))?.state = QuoteState::Confirmed;
+        Ok(())
+    }
+
+    /// When points last bought this reward; what was taken back since does not count.
+    pub(crate) fn last_bought_at(&self, reward_id: &str) -> Option<Instant> {
+        let bought = self.redemptions.values().filter(|record| record.bought.as_deref() == Some(reward_id));
+        let kept = bought.filter(|record| !matches!(record.doc.status, RedemptionStatus::Reversed | RedemptionStatus::Cancelled));
+        kept.map(|record| record.decided_at).max()
+    }
+
+    /// The rows by which a redemption was paid for.
+    pub(crate) fn paid(&self, redemption: &Redemption) -> Vec<LedgerRow> {
+        if redemption.points_spent.is_none() {
+            return vec![];
+        }
+        let lines = redemption.ledger.iter().map(|line| &line.ledger_id);
+        lines.filter_map(|id| self.ledger.iter().find(|row| row.ledger_id == *id)).map(|row| (**row).clone()).collect()
+    }
+
     /// Rewards, ledger, wallet, feed and audit.
-    fn write_effects(
+    pub(crate) fn write_effects(
         &mut self,
         changes: Changes,
         pid: &str,
@@ -288,6 +367,12 @@ impl MemberState {
             // UNIQUE (id): a row that is written twice fails the whole commit.
             if self.ledger.iter().any(|known| known.ledger_id == row.ledger_id) {
                 return Err(Fault("a ledger row was written twice"));
+            }
+            // UNIQUE: what was taken is returned once, whoever writes it.
+            let returned = |known: &Rc<LedgerRow>| known.kind == row.kind && known.reverses == row.reverses;
+            let again = row.reverses.is_some() && row.kind == "reversal" && self.ledger.iter().any(returned);
+            if again && defect != Some(Defect::ReturnedTwice) {
+                return Err(Fault("a ledger row was returned twice"));
             }
             self.ledger.push(Rc::new(row));
         }

@@ -149,7 +149,11 @@ impl Merchant {
             | Request::Hurry
             | Request::Webhook(_)
             | Request::Callback { .. }
-            | Request::Operate(_) => Err(Fault("not asked of a merchant")),
+            | Request::Operate(_)
+            | Request::Take { .. }
+            | Request::InquirePool { .. }
+            | Request::Stock(_)
+            | Request::Till(_) => Err(Fault("not asked of a merchant")),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::disk::Fault;
 use crate::step::Step;
+use counterfoil_core::adjustment::Adjustment;
 use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::Report;
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared};
 use counterfoil_core::refusal::Refusal;
@@ -20,6 +22,7 @@ pub(crate) enum Party {
     Member(usize),
     Shard(usize),
     Campaign(usize),
+    Pool(usize),
     /// By month, from the first of the run.
     Recorder(usize),
     Merchant,
@@ -35,6 +38,7 @@ impl std::fmt::Display for Party {
             Self::Member(n) => write!(f, "M{n}"),
             Self::Shard(n) => write!(f, "P{n}"),
             Self::Campaign(n) => write!(f, "C{n}"),
+            Self::Pool(n) => write!(f, "S{n}"),
             Self::Recorder(n) => write!(f, "R{n}"),
             Self::Merchant => write!(f, "E"),
             Self::Fulfiller => write!(f, "F"),
@@ -62,6 +66,47 @@ pub(crate) struct RedeemCall {
     pub(crate) typed: ReadCode,
     pub(crate) order: Option<String>,
     pub(crate) respond_async: bool,
+    pub(crate) asked: Asked,
+}
+
+/// What a request wants to turn into rewards.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// The code.
+    Code,
+    /// Points.
+    Buy { reward: Rc<RewardDefinition>, quantity: u32 },
+    /// The offer of a till.
+    Confirm { quote: Rid, by: &'static str, override_reason: Option<&'static str> },
+    /// Nothing: somebody gives it, with a pool's promo codes.
+    Gift { reward: Rc<RewardDefinition> },
+}
+
+/// What an administrator does to a pool.
+#[derive(Clone, Debug)]
+pub(crate) enum Stocking {
+    Add(Rc<Vec<String>>),
+    /// Everything in quarantine can be handed out again.
+    Release,
+}
+
+/// What is asked at a till.
+#[derive(Clone, Debug)]
+pub(crate) enum TillCall {
+    Offer { quote: Rid, reward: Rc<RewardDefinition>, quantity: u32, again: bool, by: &'static str },
+    CancelOffer { quote: Rid },
+    /// Once for each key.
+    Adjust { key: String, adjustment: Adjustment },
+}
+
+/// How a till is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum TillAnswer {
+    Made,
+    Refused(Refusal),
+    NotFound,
+    Illegal,
+    Overflow,
 }
 
 /// What an administrator does to a campaign.
@@ -138,6 +183,18 @@ pub(crate) enum Request {
     },
     /// A player's move, or an administrator's command.
     Operate(Rc<Order>),
+    /// Step 4 at a pool.
+    Take {
+        intent: Rc<Intent>,
+        quantity: u32,
+    },
+    /// A pool asks.
+    InquirePool {
+        intent: Rc<Intent>,
+    },
+    /// An administrator's upload or release.
+    Stock(Stocking),
+    Till(Rc<TillCall>),
     /// Any read: it changes nothing, and heals a lost alarm as every event does.
     Read,
 }
@@ -151,6 +208,8 @@ pub(crate) enum Answer {
     Accepted,
     Refused(Refusal),
     KeyReused,
+    /// 404.
+    NotFound,
     /// 400: the balance would exceed what clients keep exactly.
     Overflow,
     /// 500.
@@ -163,6 +222,8 @@ pub(crate) enum Reply {
     Fate(Fate),
     Recognised(bool),
     Prepared(PrepareAnswer),
+    Taken(PoolAnswer),
+    Till(TillAnswer),
     /// The version that a shard works by.
     Version(u32),
     Pulled(Option<Rc<Rules>>),
@@ -241,6 +302,11 @@ pub(crate) enum Wish {
         tester: bool,
     },
     Delete,
+    /// A granted one is taken back.
+    Reverse {
+        give_back: bool,
+        staff: bool,
+    },
     /// By hand: a redemption of its own.
     Give,
 }

@@ -3,9 +3,10 @@
 use crate::due::{Due, Item};
 use crate::member::place;
 use crate::member_state::{MemberState, Record, count};
-use crate::message::{Answer, Declined, Order, Party, RedeemCall, Request, Wish};
+use crate::message::{Answer, Asked, Declined, Order, Party, RedeemCall, Request, Wish};
 use crate::oracle_reward::{endpoint, recorder, rewards};
 use crate::outcome::Violation;
+use crate::pool_state::PoolState;
 use crate::scenario::{ISSUED_FIRST, Scenario, What};
 use crate::shard_state::ShardState;
 use crate::world::World;
@@ -28,6 +29,9 @@ pub(crate) struct Command {
     /// Requests for it that left, and those of them that were told a final no without a record.
     pub(crate) asked: u32,
     pub(crate) told_no: u32,
+    /// The till's offer that it confirms, and whether a manager does.
+    pub(crate) quote: Option<Rid>,
+    pub(crate) overridden: bool,
 }
 
 /// What somebody was told.
@@ -44,6 +48,9 @@ pub(crate) struct Oracle {
     promises: BTreeMap<Rid, Promise>,
     members: Vec<Rc<MemberState>>,
     shards: Vec<Rc<ShardState>>,
+    pub(crate) pools: BTreeMap<usize, Rc<PoolState>>,
+    /// Promo codes that somebody may have seen, and whose they are.
+    pub(crate) shown: BTreeMap<(usize, String), Rid>,
     /// When something was last planned by anybody.
     pub(crate) last_planned: Option<Instant>,
     /// Highest limit for one member so far, by campaign; none for no limit.
@@ -66,11 +73,16 @@ impl Oracle {
                 continue;
             };
             let whose = [("", &redeem.call), (" (other body)", &redeem.other), (" (rival)", &redeem.rival.1)];
-            for (mark, call) in whose {
-                let RedeemCall { rid, fp, code, .. } = &**call;
+            let till = redeem.till.iter().map(|till| (" (other till)", till));
+            for (mark, call) in whose.into_iter().chain(till) {
+                let RedeemCall { rid, fp, code, asked, .. } = &**call;
+                let (quote, overridden) = match asked {
+                    Asked::Confirm { quote, override_reason, .. } => (Some(*quote), override_reason.is_some()),
+                    Asked::Code | Asked::Buy { .. } | Asked::Gift { .. } => (None, false),
+                };
                 let (campaign, seq) = code.map_or((0, None), |code| (code.campaign, Some(code.seq)));
                 let name = format!("{}{mark}", redeem.name);
-                let command = Command { name, campaign, seq, asked: 0, told_no: 0 };
+                let command = Command { name, campaign, seq, asked: 0, told_no: 0, quote, overridden };
                 oracle.commands.entry((*rid, *fp)).or_insert(command);
             }
         }
@@ -98,7 +110,7 @@ impl Oracle {
     pub(crate) fn duplicated(&mut self, request: &Request) {
         let key = match request {
             Request::Redeem(call) => (call.rid, call.fp),
-            Request::Prepare { intent } => (intent.rid, intent.fp),
+            Request::Prepare { intent } | Request::Take { intent, .. } => (intent.rid, intent.fp),
             Request::Inquire { .. }
             | Request::Recognise { .. }
             | Request::Settle { .. }
@@ -115,6 +127,9 @@ impl Oracle {
             | Request::Webhook(_)
             | Request::Callback { .. }
             | Request::Operate(_)
+            | Request::InquirePool { .. }
+            | Request::Stock(_)
+            | Request::Till(_)
             | Request::Read => return,
         };
         if let Some(command) = self.commands.get_mut(&key) {
@@ -158,6 +173,10 @@ impl Oracle {
                 let others = others.any(|(_, other)| other.asked > 0);
                 return ensure(others, "I5", || format!("{name}: 422, but its key names no other command"));
             }
+            Answer::NotFound => {
+                told_no(self);
+                return Ok(());
+            }
             Answer::Failed(_) => return Ok(()),
         };
         let Some(record) = record else {
@@ -189,6 +208,7 @@ impl Oracle {
             Party::Member(n) => self.member(world, n),
             Party::Shard(n) => self.shard(world, n),
             Party::Campaign(n) => self.campaign(world, n),
+            Party::Pool(n) => self.pool(world, n),
             Party::Recorder(n) => recorder(world, n),
             Party::Merchant => endpoint(world),
             Party::Fulfiller | Party::Outside(_) => Ok(()),
@@ -225,6 +245,7 @@ impl Oracle {
         }
         self.cancelled(n, &before, &now)?;
         rewards(world, n, &before, &now)?;
+        self.sold(world, n, &before, &now)?;
         self.effects(n, &before, &now)?;
         feed(n, &before, &now)?;
         for (rid, record) in &now.redemptions {
@@ -323,6 +344,7 @@ impl Oracle {
             Wish::ResolveGranted => matches!(status, Some(RedemptionStatus::Granted | RedemptionStatus::Reversed)),
             Wish::Reset { .. } => matches!(status, Some(RedemptionStatus::Cancelled | RedemptionStatus::Reversed)),
             Wish::Delete => held == Some(RewardState::Deleted),
+            Wish::Reverse { .. } => status == Some(RedemptionStatus::Reversed),
             Wish::Decline => held == Some(RewardState::Declined),
             Wish::Claim | Wish::ClaimFor => held != Some(RewardState::Unclaimed),
             Wish::Activate | Wish::ActivateFor => !rests.contains(&held),

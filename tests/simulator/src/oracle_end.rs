@@ -6,7 +6,7 @@ use crate::member::place;
 use crate::member_run::OVERFLOW;
 use crate::member_state::{MemberState, count};
 use crate::message::Party;
-use crate::oracle::{Checked, NET_MS, Oracle, ensure, is_parked};
+use crate::oracle::{Checked, Command, NET_MS, Oracle, ensure, is_parked};
 use crate::oracle_reward::{finished, unfinished};
 use crate::outcome::Violation;
 use crate::shard_state::{Pending, ShardState};
@@ -25,7 +25,9 @@ impl Oracle {
                 let shard = world.shards.get(at);
                 is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
                     || shard.is_some_and(|shard| is_parked(world, Party::Shard(at), &shard.safe().due, Item::Pending))
-                    || waits_for_balance(world, &state, rid)
+                    || (world.pools.iter().enumerate())
+                        .any(|(n, pool)| is_parked(world, Party::Pool(n), &pool.safe().due, Item::Pending))
+                    || waits(world, &state, rid)
             };
             if let Some(rid) = state.open.keys().find(|rid| !rests(rid)) {
                 let fp = state.redemptions.get(rid).map(|record| record.fp);
@@ -35,14 +37,16 @@ impl Oracle {
             for (rid, record) in state.redemptions.iter().filter(|(_, record)| record.consumed) {
                 self.check_use(world, rid, record)?;
                 let command = self.commands.get(&(*rid, record.fp));
-                let wanted =
-                    record.campaign.is_none() || command.is_some_and(|command| command.told_no < command.asked);
+                let asked = |command: &Command| command.told_no < command.asked;
+                // A gift that no participant has a say in is an order.
+                let wanted = command.map_or(record.campaign.is_none(), asked);
                 ensure(wanted, "I11", || {
                     format!("{}: granted, though every request for it was refused", self.name(rid, &record.fp))
                 })?;
             }
             unfinished(world, n, &state)?;
         }
+        self.check_stock(world)?;
         for (n, disk) in world.shards.iter().enumerate() {
             let state = disk.safe();
             if is_parked(world, Party::Shard(n), &state.due, Item::Pending) {
@@ -52,10 +56,10 @@ impl Oracle {
                 let member = world.member_of(rid).and_then(|member| world.members.get(member));
                 member.map(|member| member.safe())
             };
-            let waits = |rid: &Rid| member_state(rid).is_some_and(|member| waits_for_balance(world, &member, rid));
+            let for_balance = |rid: &Rid| member_state(rid).is_some_and(|member| waits(world, &member, rid));
             // One that was only just taken, at an operator's word, will be asked about.
             let left = |(rid, _): &(Rid, Fingerprint), pending: &Pending| {
-                !waits(rid) && (pending.tries > 0 || pending.ask_at <= world.now())
+                !for_balance(rid) && (pending.tries > 0 || pending.ask_at <= world.now())
             };
             if let Some(((rid, fp), _)) = state.pending.iter().find(|(key, pending)| left(key, pending)) {
                 return Err(Violation::new("I6", format!("P{n}: {} is still pending", self.name(rid, fp))));
@@ -99,7 +103,7 @@ impl Oracle {
 }
 
 /// An accepted redemption that overflows is tried again until some of the balance is spent, by the schedule.
-fn waits_for_balance(world: &World, state: &MemberState, rid: &Rid) -> bool {
+pub(crate) fn waits(world: &World, state: &MemberState, rid: &Rid) -> bool {
     // Several of one member are in each other's way, and what one of them is told last may be that.
     let overflows = |rid: &Rid| state.redemption(rid).is_some_and(|doc| doc.last_error.as_deref() == Some(OVERFLOW));
     let next = state.redemption(rid).and_then(|doc| doc.next_attempt_at);

@@ -5,6 +5,7 @@ use crate::due::Item;
 use crate::member_state::{MemberState, count};
 use crate::message::Party;
 use crate::oracle::{Checked, armed, ensure, is_parked};
+use crate::oracle_pool::payment;
 use crate::outcome::Violation;
 use crate::world::World;
 use counterfoil_core::audit::NOTHING_BEFORE;
@@ -108,7 +109,7 @@ fn planned(world: &World, n: usize, now: &MemberState) -> Checked {
             armed(world, party, &now.due, item, None, || format!("a reward waits: {}", name(record)))?;
         }
     }
-    for rid in now.undo.keys() {
+    for (rid, _) in now.undo.keys() {
         let latest = Some(clock.plus_ms(BACKOFF_MAX_MS));
         armed(world, party, &now.due, Item::Undo(*rid), latest, || "a use is to be given back".to_owned())?;
     }
@@ -129,12 +130,17 @@ fn effects(n: usize, now: &MemberState) -> Checked {
             format!("M{n}: a redemption names {expected} rewards and has {}", rewards.len())
         })?;
         let receipts = rows.clone().filter(|row| row.kind == "redemption").count();
-        ensure(receipts == usize::from(expected > 0), "I7", || format!("M{n}: a redemption has {receipts} receipts"))?;
+        let each = if record.pool.is_some() { usize::try_from(record.doc.quantity).unwrap_or(0) } else { 1 };
+        ensure(receipts == if expected > 0 { each } else { 0 }, "I7", || format!("M{n}: a redemption has {receipts} receipts"))?;
         if expected == 0 {
             ensure(rows.count() == 0, "I11", || format!("M{n} has effects of what was not granted"))?;
             continue;
         }
-        let taken = |row: &&Rc<LedgerRow>| row.reverses.is_some() || row.asset == "reward";
+        payment(n, record, &rows.clone().collect::<Vec<_>>())?;
+        let spent = record.doc.points_spent.is_some();
+        let paid = |id: &String| spent && record.doc.ledger.iter().any(|line| line.ledger_id == *id);
+        let taken =
+            |row: &&Rc<LedgerRow>| row.reverses.is_some() || row.asset == "reward" || paid(&row.ledger_id);
         let given: Vec<_> = rows.clone().filter(|row| !taken(row)).map(|row| &row.ledger_id).collect();
         let back: Vec<_> = rows.filter_map(|row| row.reverses.as_ref()).collect();
         let left: Vec<_> = given.iter().filter(|id| !back.contains(id)).collect();
@@ -366,7 +372,7 @@ pub(crate) fn finished(world: &World, n: usize, state: &MemberState) -> Checked 
     let waits = |item| is_parked(world, party, &state.due, item);
     let told = state.outbox.is_empty() || waits(Item::Report);
     ensure(told, "recorder", || format!("M{n}: {} rows never reached the Recorder", state.outbox.len()))?;
-    let back = state.undo.keys().all(|rid| waits(Item::Undo(*rid)));
+    let back = state.undo.keys().all(|(rid, _)| waits(Item::Undo(*rid)));
     ensure(back, "I6", || format!("M{n}: a use was never given back"))?;
     recorded(world, n, state)
 }

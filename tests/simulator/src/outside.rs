@@ -50,6 +50,27 @@ impl World {
                     }
                 });
             }
+            What::Stock { pool, stocking, tries } => self.spawn(party, async move {
+                for _ in 0..tries {
+                    let request = Request::Stock(stocking.clone());
+                    if world.ask(Party::Pool(pool), Step::Stock, request).await.is_ok() {
+                        return;
+                    }
+                }
+            }),
+            What::Till { member, call, tries } => self.spawn(party, async move {
+                for _ in 0..tries {
+                    let answer = world.ask(Party::Member(member), Step::Till, Request::Till(Rc::clone(&call))).await;
+                    if let Ok(Reply::Till(answer)) = answer {
+                        let checked = world.oracle.borrow_mut().at_till(&world, member, &call, &answer);
+                        if let Err(violation) = checked {
+                            world.violated(violation);
+                        }
+                        return;
+                    }
+                    world.delay(500).await;
+                }
+            }),
             What::Test => self.spawn(party, async move {
                 let _ = world.ask(Party::Merchant, Step::Test, Request::EndpointTested).await;
             }),
@@ -124,6 +145,11 @@ impl World {
             ..redeem.clone()
         };
         let Redeem { member, call, other, rival, .. } = redeem;
+        if let Some(till) = &redeem.till
+            && self.strikes(Step::Redeem, Kind::TwoTills)
+        {
+            self.spawn(Party::Outside(number), Rc::clone(self).redeem(number, once(*member, till), false));
+        }
         let others = [
             (Kind::TwoTabs, once(*member, call)),
             (Kind::OtherBody, once(*member, other)),
@@ -162,11 +188,21 @@ impl World {
                     match answer {
                         Answer::Failed(_) => 500 << attempt,
                         Answer::Accepted => 3_000,
-                        Answer::Created(_) | Answer::Refused(_) | Answer::KeyReused | Answer::Overflow if again => {
+                        Answer::Created(_)
+                        | Answer::Refused(_)
+                        | Answer::KeyReused
+                        | Answer::NotFound
+                        | Answer::Overflow
+                            if again =>
+                        {
                             again = false;
                             1_000
                         }
-                        Answer::Created(_) | Answer::Refused(_) | Answer::KeyReused | Answer::Overflow => return,
+                        Answer::Created(_)
+                        | Answer::Refused(_)
+                        | Answer::KeyReused
+                        | Answer::NotFound
+                        | Answer::Overflow => return,
                     }
                 }
                 Ok(_) | Err(_) => 500 << attempt,
@@ -204,6 +240,7 @@ fn fits(wish: Wish, record: &Record, held: Option<&RewardRecord>) -> bool {
         Wish::ResolveCancelled { .. } => undecided || unfinished,
         Wish::Reset { tester } => tester || status == RedemptionStatus::Cancelled,
         Wish::Delete => state.is_some_and(|state| state != RewardState::InProgress),
+        Wish::Reverse { .. } => status == RedemptionStatus::Granted,
         Wish::Give => true,
     }
 }

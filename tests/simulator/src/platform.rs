@@ -250,6 +250,7 @@ impl World {
                 Actor::Member(member) => member.answer(request).await,
                 Actor::Shard(shard) => shard.answer(request).await,
                 Actor::Campaign(campaign) => campaign.answer(request).await,
+                Actor::Pool(pool) => pool.answer(request).await,
                 Actor::Recorder(recorder) => recorder.answer(request).await,
                 Actor::Merchant(merchant) => merchant.answer(&request),
             };

@@ -4,6 +4,7 @@ use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage, Stored};
 use crate::due::Due;
 use crate::member::place;
+use crate::member_run::pool_place;
 use crate::message::{Party, Reply, Request};
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;
@@ -92,7 +93,11 @@ impl Recorder {
             | Request::Hurry
             | Request::Webhook(_)
             | Request::Callback { .. }
-            | Request::Operate(_) => Err(Fault("not asked of a recorder")),
+            | Request::Operate(_)
+            | Request::Take { .. }
+            | Request::InquirePool { .. }
+            | Request::Stock(_)
+            | Request::Till(_) => Err(Fault("not asked of a recorder")),
         }
     }
 
@@ -118,7 +123,7 @@ impl Recorder {
         self.last_group.set(self.now());
         let group = self.waiting.take();
         let in_company = group.len() > 1;
-        let mut settled: BTreeMap<usize, Vec<(Rid, Fingerprint)>> = BTreeMap::new();
+        let mut settled: BTreeMap<Party, Vec<(Rid, Fingerprint)>> = BTreeMap::new();
         for (report, sender) in group {
             let recorded = self.storage.transaction(Step::Record, |state| {
                 // One item of a group fails; the others must not notice.
@@ -130,17 +135,19 @@ impl Recorder {
             });
             if recorded.is_ok() {
                 for settle in report.rows.iter().flat_map(|row| &row.settled) {
-                    if let Participant::Shard { campaign, .. } = settle.participant {
-                        settled.entry(place(campaign)).or_default().push((settle.rid, settle.fp));
-                    }
+                    let participant = match &settle.participant {
+                        Participant::Shard { campaign, .. } => Party::Shard(place(*campaign)),
+                        Participant::Pool { pool_id } => Party::Pool(pool_place(pool_id)),
+                    };
+                    settled.entry(participant).or_default().push((settle.rid, settle.fp));
                 }
             }
             let _ = sender.send(recorded);
         }
-        // Best effort: a shard that does not hear asks the Members.
-        for (shard, items) in settled {
-            let request = Request::Settled { items: Rc::new(items) };
-            drop(self.world.call(Party::Shard(shard), Step::Settled, request));
+        // Best effort: a participant that does not hear asks the Members.
+        for (participant, items) in settled {
+            let step = if matches!(participant, Party::Pool(_)) { Step::PoolSettled } else { Step::Settled };
+            drop(self.world.call(participant, step, Request::Settled { items: Rc::new(items) }));
         }
     }
 

@@ -66,6 +66,7 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
         end_at: quiet_at.plus_ms(SETTLE_MS + END_MS),
         bias: scenario.bias.clone(),
         campaigns: campaigns.collect(),
+        pools: scenario.pools,
         id_key,
         merchant,
         oracle: Oracle::new(&scenario),
@@ -132,6 +133,7 @@ impl World {
         !self.members.iter().any(|disk| armed(disk.read().due.alarm))
             && !self.shards.iter().any(|disk| armed(disk.read().due.alarm))
             && !self.campaigns.iter().any(|disk| armed(disk.read().due.alarm))
+            && !self.pools.iter().any(|disk| armed(disk.read().due.alarm))
             && !armed(self.endpoint.read().due.alarm)
     }
 
@@ -139,6 +141,7 @@ impl World {
         self.members.iter().all(|disk| disk.read().due.items.is_empty())
             && self.shards.iter().all(|disk| disk.read().due.items.is_empty())
             && self.campaigns.iter().all(|disk| disk.read().due.items.is_empty())
+            && self.pools.iter().all(|disk| disk.read().due.items.is_empty())
             && self.endpoint.read().due.items.is_empty()
             && !self.endpoint.read().disabled
     }
@@ -159,7 +162,8 @@ impl World {
         let members = (0..self.members.len()).map(Party::Member);
         let shards = (0..self.shards.len()).map(Party::Shard);
         let campaigns = (0..self.campaigns.len()).map(Party::Campaign);
-        for party in members.chain(shards).chain(campaigns).chain([Party::Merchant]) {
+        let pools = (0..self.pools.len()).map(Party::Pool);
+        for party in members.chain(shards).chain(campaigns).chain(pools).chain([Party::Merchant]) {
             drop(self.call(party, Step::Administer, Request::Read));
         }
     }

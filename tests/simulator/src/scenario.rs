@@ -2,7 +2,7 @@
 
 use crate::draw::{Manner, bonus, campaign, change, mrefs, order, redeem, redeem_as, redemption, rewarding};
 use crate::fault::{Bias, Cut};
-use crate::message::{Change, RedeemCall, Wish};
+use crate::message::{Change, RedeemCall, Stocking, TillCall, Wish};
 use crate::prng::Prng;
 use crate::step::{Fault, Step};
 use counterfoil_core::ids::{IdKey, Mref};
@@ -21,6 +21,8 @@ pub(crate) struct Redeem {
     pub(crate) other: Rc<RedeemCall>,
     /// Another member with the same code, where there is one.
     pub(crate) rival: (usize, Rc<RedeemCall>),
+    /// The same offer confirmed at another till, where it is one.
+    pub(crate) till: Option<Rc<RedeemCall>>,
     /// Browser tabs that do the same at once.
     pub(crate) tabs: u32,
     /// Requests at most, until there is an answer.
@@ -46,6 +48,18 @@ pub(crate) enum What {
         tries: u32,
         definition: Rc<RewardDefinition>,
     },
+    /// An administrator fills a pool, or releases its quarantine.
+    Stock {
+        pool: usize,
+        stocking: Stocking,
+        tries: u32,
+    },
+    /// A till offers something, or the shop adjusts a balance.
+    Till {
+        member: usize,
+        call: Rc<TillCall>,
+        tries: u32,
+    },
     /// An administrator tests the endpoint, with success.
     Test,
 }
@@ -60,6 +74,7 @@ pub(crate) struct Action {
 pub(crate) struct Scenario {
     pub(crate) mrefs: Vec<Mref>,
     pub(crate) campaigns: Vec<Rules>,
+    pub(crate) pools: usize,
     pub(crate) actions: Vec<Action>,
     pub(crate) quiet_after_ms: i64,
     pub(crate) bias: Bias,
@@ -73,7 +88,8 @@ pub(crate) const ISSUED_FIRST: u32 = 1;
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
-        match draw.below(26) {
+        match draw.below(34) {
+            26..=33 => return Self::shop(&mut draw, id_key, merchant),
             23..=25 => return Self::cancelled(&mut draw, id_key, merchant),
             21 | 22 => return Self::disabled(&mut draw, id_key, merchant),
             20 => return Self::boosted(&mut draw, id_key, merchant),
@@ -107,7 +123,7 @@ impl Scenario {
         }
         let hours = if draw.once_in(6) { draw.between(1, 4) * 3_600_000 } else { 0 };
         let quiet_after_ms = at_ms + draw.between(5_000, 150_000) + hours;
-        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias::default() }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias::default() }
     }
 
     /// Rules change again and again while shards pull and are pushed to.
@@ -127,7 +143,7 @@ impl Scenario {
         }
         let focus = Some(if draw.once_in(2) { Step::Pull } else { Step::Push });
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 
     /// Rewards of every kind, with players, operators and a fulfiller who do what they want.
@@ -167,7 +183,7 @@ impl Scenario {
             }
             _ => Bias::default(),
         };
-        Self { mrefs, campaigns, actions, quiet_after_ms, bias }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias }
     }
 
     /// An operator cancels what is just being decided.
@@ -190,7 +206,7 @@ impl Scenario {
         }
         let focus = [Step::GiveBack, Step::Abort, Step::UseBack, Step::Undo].get(draw.index(4)).copied();
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 
     /// Boosters run, end, and something is given before, during and after.
@@ -221,7 +237,7 @@ impl Scenario {
             actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
         }
         let quiet_after_ms = 50_000 + draw.between(0, 60_000);
-        Self { mrefs, campaigns, actions, quiet_after_ms, bias: Bias::default() }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias::default() }
     }
 
     /// The endpoint answers 410, is tested and answers 410 again, while rewards are on their way.
@@ -245,7 +261,7 @@ impl Scenario {
         let outage = Some((Step::Fulfil, Fault::Answers410));
         let focus = draw.once_in(2).then_some(Step::Hurry);
         let bias = Bias { outage, focus, ..Bias::default() };
-        Self { mrefs, campaigns, actions, quiet_after_ms: 12_000 + draw.between(0, 60_000), bias }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 12_000 + draw.between(0, 60_000), bias }
     }
 
     /// Many members at one moment at one shard, so that it commits in groups.
@@ -261,7 +277,7 @@ impl Scenario {
             }
         }
         let bias = Bias { focus: Some(Step::Consume), near: true, ..Bias::default() };
-        Self { mrefs, campaigns, actions, quiet_after_ms: 8_000 + draw.between(5_000, 60_000), bias }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 8_000 + draw.between(5_000, 60_000), bias }
     }
 
     /// One Member's word does not come through, or cannot be written, while others redeem at the same shard.
@@ -283,7 +299,7 @@ impl Scenario {
             let to_ms = from_ms + draw.between(60_000, 150_000);
             Bias { cut: Some(Cut { member: 0, shard: 0, from_ms, to_ms }), ..Bias::default() }
         };
-        Self { mrefs, campaigns, actions, quiet_after_ms: 240_000, bias }
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 240_000, bias }
     }
 
     /// Members who may redeem once try twice, the second time just as the shard asks what became of the first:
@@ -309,6 +325,6 @@ impl Scenario {
         }
         let focus = [Step::Decide, Step::Abort, Step::GiveBack].get(draw.index(3)).copied();
         let quiet_after_ms = at_ms + draw.between(12_000, 40_000);
-        Self { mrefs, campaigns: vec![rules], actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self { mrefs, campaigns: vec![rules], pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 }

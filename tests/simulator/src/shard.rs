@@ -118,7 +118,11 @@ impl Shard {
             | Request::Hurry
             | Request::Webhook(_)
             | Request::Callback { .. }
-            | Request::Operate(_) => Err(Fault("not asked of a shard")),
+            | Request::Operate(_)
+            | Request::Take { .. }
+            | Request::InquirePool { .. }
+            | Request::Stock(_)
+            | Request::Till(_) => Err(Fault("not asked of a shard")),
         }
     }
 

@@ -34,6 +34,13 @@ named! {
         Abort = "6 abort M>P",
         Inquire = "7 inquire P>M",
         Undo = "9 undo M>P",
+        Take = "3 take M>S",
+        PoolSettled = "6 settled R>S",
+        PoolAbort = "6 abort M>S",
+        PoolInquire = "7 inquire S>M",
+        PoolUndo = "9 undo M>S",
+        Stock = "stock W>S",
+        Till = "till W>M",
         EndpointFor = "endpoint M>E",
         Fulfil = "fulfil M>F",
         Cancelled = "cancelled M>F",
@@ -65,6 +72,14 @@ named! {
         Fate = "P writes fate",
         UseBack = "P writes undo",
         Adopt = "P writes rules",
+        Taken = "4 S writes codes",
+        PoolFlush = "S writes settled",
+        PoolGiveBack = "S writes abort",
+        PoolFate = "S writes fate",
+        Quarantine = "S writes undo",
+        Stocked = "S writes stock",
+        Offered = "M writes offer",
+        Adjusted = "M writes adjustment",
         Record = "R writes report",
         Endpoint = "E writes endpoint",
         Woken = "E writes woken",
@@ -75,6 +90,7 @@ named! {
         ShardAlarm = "P takes due items",
         CampaignAlarm = "C takes due items",
         MerchantAlarm = "E takes due items",
+        PoolAlarm = "S takes due items",
     }
 }
 
@@ -114,6 +130,10 @@ named! {
         TwoTabs = "two tabs",
         OtherBody = "other body",
         TwoMembers = "two members",
+        TwoTills = "two tills",
+        Refilled = "pool refilled",
+        Spent = "balance spent",
+        Reversal = "reversal races",
     }
 }
 
@@ -140,6 +160,13 @@ impl Step {
             | Self::Abort
             | Self::Inquire
             | Self::Undo
+            | Self::Take
+            | Self::PoolSettled
+            | Self::PoolAbort
+            | Self::PoolInquire
+            | Self::PoolUndo
+            | Self::Stock
+            | Self::Till
             | Self::EndpointFor
             | Self::EndpointResult
             | Self::Hurry
@@ -175,8 +202,18 @@ impl Step {
             | Self::Adopt
             | Self::Change
             | Self::Register
+            | Self::Taken
+            | Self::PoolFlush
+            | Self::PoolGiveBack
+            | Self::PoolFate
+            | Self::Quarantine
+            | Self::Stocked
+            | Self::Offered
+            | Self::Adjusted
             | Self::Acknowledge => Kind::Commit,
-            Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm | Self::MerchantAlarm => Kind::Alarm,
+            Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm | Self::MerchantAlarm | Self::PoolAlarm => {
+                Kind::Alarm
+            }
         }
     }
 
@@ -186,7 +223,11 @@ impl Step {
             Self::Undo | Self::Cancelled | Self::Hurry | Self::Test => 8,
             Self::UseBack | Self::Hurried | Self::Woken | Self::Undone => 16,
             Self::Abort => 24,
-            Self::GiveBack => 64,
+            Self::GiveBack | Self::PoolGiveBack => 64,
+            Self::PoolAbort | Self::PoolUndo | Self::Quarantine => 24,
+            Self::PoolSettled | Self::PoolFlush | Self::PoolFate | Self::PoolInquire | Self::PoolAlarm => 8,
+            Self::Stock | Self::Stocked | Self::Till | Self::Offered | Self::Adjusted => 8,
+            Self::Take | Self::Taken => 4,
             Self::CallbackWritten | Self::Callback | Self::Noticed | Self::Operated | Self::Clock => 4,
             Self::Redeem
             | Self::Recognise
@@ -272,13 +313,18 @@ impl Step {
                 matches!(kind, Kind::Webhook)
             }
             Fault::CrashBefore | Fault::CrashAfter | Fault::WriteFails | Fault::StorageFull => stored,
-            Fault::ItemFails => matches!(self, Self::Consume | Self::Record),
+            Fault::ItemFails => matches!(self, Self::Consume | Self::Record | Self::Taken),
             Fault::AlarmLate | Fault::AlarmTwice | Fault::AlarmDropped => {
                 matches!(kind, Kind::Alarm)
             }
             Fault::ClockJump => stored || matches!(kind, Kind::Message),
             Fault::CampaignPaused | Fault::CampaignEnded | Fault::EpochRotated | Fault::EpochRevoked => self.is_saga(),
-            Fault::TwoTabs | Fault::OtherBody | Fault::TwoMembers => matches!(self, Self::Redeem),
+            Fault::TwoTabs | Fault::OtherBody | Fault::TwoMembers | Fault::TwoTills => matches!(self, Self::Redeem),
+            Fault::Refilled => matches!(self, Self::Take | Self::Taken | Self::Decide),
+            Fault::Spent => matches!(self, Self::Take | Self::Taken | Self::Prepare | Self::Consume),
+            Fault::Reversal => {
+                matches!(self, Self::Decide | Self::BeginTry | Self::EndTry | Self::Fulfil | Self::CallbackWritten)
+            }
         }
     }
 }
@@ -290,7 +336,8 @@ impl Fault {
             Self::CampaignPaused | Self::CampaignEnded | Self::EpochRotated | Self::EpochRevoked => 2,
             Self::ClockJump | Self::StorageFull => 6,
             Self::DelayedHours | Self::Stale | Self::Evicted | Self::Overloaded | Self::OtherVersion => 8,
-            Self::TwoTabs | Self::OtherBody | Self::TwoMembers | Self::ItemFails => 64,
+            Self::TwoTabs | Self::OtherBody | Self::TwoMembers | Self::TwoTills | Self::ItemFails => 64,
+            Self::Refilled | Self::Spent | Self::Reversal => 16,
             Self::Answers500 | Self::Answers429 | Self::TimesOut | Self::Slow => 64,
             Self::Answers410 => 24,
             Self::RequestLost

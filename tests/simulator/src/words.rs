@@ -1,7 +1,7 @@
 //! Words for the trace.
 
 use crate::disk::Fault;
-use crate::message::{Answer, Reply, Request};
+use crate::message::{Answer, Reply, Request, TillCall};
 use crate::oracle::Oracle;
 use counterfoil_core::protocol::PrepareAnswer;
 
@@ -34,6 +34,16 @@ impl Oracle {
                 format!("{what} {} try {}", short(&webhook.id), webhook.attempt)
             }
             Request::Callback { id, outcome, .. } => format!("callback {} {outcome:?}", short(id)),
+            Request::Take { intent, quantity } => {
+                format!("take {quantity} promo codes for {}", self.name(&intent.rid, &intent.fp))
+            }
+            Request::InquirePool { intent } => format!("what became of {}", self.name(&intent.rid, &intent.fp)),
+            Request::Stock(stocking) => format!("{stocking:?}"),
+            Request::Till(call) => match &**call {
+                TillCall::Offer { reward, quantity, by, .. } => format!("{by} offers {quantity} {}", reward.reward_id),
+                TillCall::CancelOffer { .. } => "cancel the offer".to_owned(),
+                TillCall::Adjust { key, adjustment } => format!("adjust {key} by {}", adjustment.amount),
+            },
             Request::Operate(order) => format!("{:?}", order.wish),
             Request::Rules(rules) => format!("rules version {}", rules.version),
             Request::Pull { .. } => "pull the rules".to_owned(),
@@ -49,6 +59,7 @@ impl Oracle {
                 Answer::Created(_) => "201".to_owned(),
                 Answer::Accepted => "202".to_owned(),
                 Answer::Refused(refusal) => format!("refused: {}", refusal.code()),
+                Answer::NotFound => "404".to_owned(),
                 Answer::KeyReused => "422 key reused".to_owned(),
                 Answer::Overflow => "400 the balance would overflow".to_owned(),
                 Answer::Failed(fault) => format!("500 {}", fault.0),
@@ -62,6 +73,8 @@ impl Oracle {
                 }
                 PrepareAnswer::Late => "late".to_owned(),
             },
+            Ok(Reply::Taken(answer)) => format!("{answer:?}"),
+            Ok(Reply::Till(answer)) => format!("{answer:?}"),
             Ok(Reply::Version(version)) => format!("works by version {version}"),
             Ok(Reply::Pulled(rules)) => format!("rules version {:?}", rules.as_ref().map(|rules| rules.version)),
             Ok(Reply::Administered { version, in_force }) => {

@@ -16,6 +16,8 @@ use crate::merchant::{Merchant, MerchantState};
 use crate::message::{Out, Party, Reply, Request, Slot};
 use crate::oracle::Oracle;
 use crate::outcome::Violation;
+use crate::pool::Pool;
+use crate::pool_state::PoolState;
 use crate::prng::Prng;
 use crate::recorder::{Recorder, RecorderState};
 use crate::shard::Shard;
@@ -43,6 +45,7 @@ pub(crate) enum Actor {
     Member(Rc<Member>),
     Shard(Rc<Shard>),
     Campaign(Rc<Campaign>),
+    Pool(Rc<Pool>),
     Recorder(Rc<Recorder>),
     Merchant(Rc<Merchant>),
 }
@@ -77,6 +80,7 @@ pub(crate) struct World {
     pub(crate) members: Vec<Rc<Disk<MemberState>>>,
     pub(crate) shards: Vec<Rc<Disk<ShardState>>>,
     pub(crate) campaigns: Vec<Rc<Disk<CampaignState>>>,
+    pub(crate) pools: Vec<Rc<Disk<PoolState>>>,
     pub(crate) recorders: Vec<Rc<Disk<RecorderState>>>,
     pub(crate) endpoint: Rc<Disk<MerchantState>>,
     pub(crate) fulfiller: RefCell<Fulfiller>,
@@ -119,6 +123,7 @@ pub(crate) struct Settings {
     pub(crate) bias: Bias,
     pub(crate) mrefs: Vec<Mref>,
     pub(crate) campaigns: Vec<CampaignState>,
+    pub(crate) pools: usize,
     pub(crate) id_key: IdKey,
     pub(crate) merchant: MerchantId,
     pub(crate) oracle: Oracle,
@@ -140,6 +145,7 @@ impl World {
             members: settings.mrefs.iter().map(|_| Rc::new(Disk::new(MemberState::default()))).collect(),
             shards: campaigns.iter().map(|_| Rc::new(Disk::new(ShardState::default()))).collect(),
             campaigns,
+            pools: (0..settings.pools).map(|_| Rc::new(Disk::new(PoolState::default()))).collect(),
             recorders: (0..RECORDERS).map(|_| Rc::new(Disk::new(RecorderState::default()))).collect(),
             endpoint: Rc::new(Disk::new(MerchantState::new())),
             fulfiller: RefCell::default(),
@@ -171,6 +177,8 @@ impl World {
         let places = places.chain(disks.map(|(n, disk)| (Party::Shard(n), disk)));
         let disks = world.campaigns.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
         let places = places.chain(disks.map(|(n, disk)| (Party::Campaign(n), disk)));
+        let disks = world.pools.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
+        let places = places.chain(disks.map(|(n, disk)| (Party::Pool(n), disk)));
         let disks = world.recorders.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
         let places = places.chain(disks.map(|(n, disk)| (Party::Recorder(n), disk)));
         let merchant = (Party::Merchant, Rc::clone(&world.endpoint) as Rc<dyn Volume>);
@@ -197,6 +205,7 @@ impl World {
             Party::Member(n) => Actor::Member(Rc::new(Member::new(self, n, self.members.get(n)?))),
             Party::Shard(n) => Actor::Shard(Rc::new(Shard::new(self, n, self.shards.get(n)?))),
             Party::Campaign(n) => Actor::Campaign(Rc::new(Campaign::new(self, n, self.campaigns.get(n)?))),
+            Party::Pool(n) => Actor::Pool(Rc::new(Pool::new(self, n, self.pools.get(n)?))),
             Party::Recorder(n) => Actor::Recorder(Rc::new(Recorder::new(self, n, self.recorders.get(n)?))),
             Party::Merchant => Actor::Merchant(Rc::new(Merchant::new(self, &self.endpoint))),
             Party::Fulfiller | Party::Outside(_) => return None,

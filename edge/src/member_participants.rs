@@ -1,0 +1,197 @@
+//! A Member and the participants of its redemptions: asking them, and answering what they ask.
+
+use crate::calls::{Objects, PrepareReply, ShardOp, campaign_name};
+use crate::member::Inner;
+use crate::member_store::MemberStore;
+use crate::platform::{Fault, now};
+use crate::pool_calls::{PoolOp, pool_name};
+use counterfoil_core::checkout::Book;
+use counterfoil_core::protocol::member::{Settlement, inquire, pool_needed};
+use counterfoil_core::protocol::pool::PoolAnswer;
+use counterfoil_core::protocol::report::{Participant, Settled};
+use counterfoil_core::protocol::{CodeWish, Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish};
+use counterfoil_core::quote::Quote;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use worker::Delay;
+
+/// Longest wait for a participant's answer; it is asked again later.
+const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
+
+/// What participants have answered to an intent.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) shard: Option<PrepareAnswer>,
+    /// Which, and what.
+    pub(crate) pool: Option<(String, PoolAnswer)>,
+}
+
+impl Asked {
+    /// Those that keep something for it.
+    pub(crate) fn prepared(&self, intent: &Intent) -> Vec<Participant> {
+        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
+            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
+        let pool = match &self.pool {
+            Some((pool_id, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_id.clone() }),
+            Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
+        };
+        shard.into_iter().chain(pool).collect()
+    }
+
+    pub(crate) fn settled(&self, intent: &Intent) -> Vec<Settled> {
+        let settled = |participant| Settled { participant, rid: intent.rid, fp: intent.fp };
+        self.prepared(intent).into_iter().map(settled).collect()
+    }
+}
+
+/// What a decision about a purchase reads beside the wallet.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) quote: Option<Quote>,
+    pub(crate) last_bought_at: Option<counterfoil_core::time::Instant>,
+    pub(crate) book: Option<Book>,
+}
+
+impl Read {
+    pub(crate) fn of(store: &MemberStore<'_>, intent: &Intent) -> Result<Self, Fault> {
+        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
+            let held = store.hold_of_code(*campaign, facts.seq)?.filter(|hold| hold.rid != intent.rid);
+            let twin_until = held.map(|hold| hold.expires_at);
+            let book = Book { twin_until, ..store.book(&checkout.order)? };
+            return Ok(Self { book: Some(book), ..Self::default() });
+        }
+        let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
+            return Ok(Self::default());
+        };
+        let (quote, last_bought_at) = (store.quote(&terms.quote)?, store.last_bought_at(&reward.reward_id)?);
+        Ok(Self { quote, last_bought_at, book: None })
+    }
+}
+
+impl Inner {
+    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
+    pub(crate) async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
+        let mut asked = Asked::default();
+        if intent.code().is_some() {
+            let op = ShardOp::Prepare { intent: intent.clone() };
+            let answer: PrepareReply = self.ask_shard(intent.campaign(), &op).await?;
+            asked.shard = Some(answer);
+        }
+        if let Some((pool_id, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
+            let op = PoolOp::Prepare { intent: intent.clone(), quantity };
+            let answer: PoolAnswer = self.ask_pool(&pool_id, &op).await?;
+            asked.pool = Some((pool_id, answer));
+        }
+        Ok(asked)
+    }
+
+    fn pool_needed(
+        self: &Rc<Self>,
+        intent: &Intent,
+        shard: Option<&PrepareAnswer>,
+    ) -> Result<Option<(String, u32)>, Fault> {
+        let pooled = match (&intent.wish, shard) {
+            (Wish::Points(purchase), _) => purchase.reward.pool_id.is_some(),
+            (Wish::Gift(gift), _) => gift.reward.pool_id.is_some(),
+            (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => prepared.reward.pool_id.is_some(),
+            (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => false,
+        };
+        if !pooled {
+            return Ok(None);
+        }
+        let who = self.who()?;
+        let at = now();
+        let (store, wallet) = (self.store(), self.store().wallet(at)?);
+        let read = Read::of(&store, intent)?;
+        let view = self.view(&store, intent, &who, &wallet, &read)?;
+        Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_id.to_owned(), quantity)))
+    }
+
+    /// Step 7: a shard asks. What this Member has never heard of is decided here and now, by the promise; where a pool
+    /// has a say too, it is driven on from the start.
+    pub(crate) fn fate(self: &Rc<Self>, intent: &Intent, prepared: &Prepared) -> Result<Fate, Fault> {
+        if let Some(fate) = self.known_fate(intent)? {
+            return Ok(fate);
+        }
+        let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
+        if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
+            drop(self.start(intent.clone()));
+            return Ok(Fate::Running);
+        }
+        let (_, settlement) = self.conclude(intent, &asked)?;
+        self.start_tries(&intent.rid);
+        self.start_report();
+        Ok(match settlement {
+            // Asked again it hears how long it is kept for its checkout.
+            Settlement::None if intent.checkout().is_some() => self.known_fate(intent)?.unwrap_or(Fate::Aborted),
+            Settlement::Settle => Fate::Committed,
+            Settlement::Abort | Settlement::None => Fate::Aborted,
+        })
+    }
+
+    /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
+    pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
+        if let Some(fate) = self.known_fate(intent)? {
+            return Ok(fate);
+        }
+        drop(self.start(intent.clone()));
+        Ok(Fate::Running)
+    }
+
+    fn known_fate(&self, intent: &Intent) -> Result<Option<Fate>, Fault> {
+        let store = self.store();
+        let (known, consumed) = (store.known(&intent.rid)?, store.consumed(&intent.rid)?);
+        let held_until = store.held_until(&intent.rid)?;
+        let running = self.drive.runs.borrow().contains_key(&intent.rid);
+        Ok(inquire(known, consumed, held_until, running, &intent.fp).ok())
+    }
+
+    /// Step 6: what was decided against is given back at once; what was decided for, the Recorder tells in bulk. When a
+    /// message is lost, the participant's alarm asks.
+    pub(crate) async fn abort(&self, intent: &Intent, participants: &[Participant]) {
+        let (rid, fp, fate) = (intent.rid, intent.fp, Fate::Aborted);
+        for participant in participants {
+            let told: Result<serde_json::Value, Fault> = match participant {
+                Participant::Shard { campaign, .. } => {
+                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate }).await
+                }
+                Participant::Pool { pool_id } => self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate }).await,
+            };
+            if let Err(fault) = told {
+                self.log_about(&rid, "settle_failed", &fault);
+            }
+        }
+    }
+
+    /// Asks a pool, with a bound on the wait.
+    pub(crate) async fn ask_pool<T: serde::de::DeserializeOwned>(
+        &self,
+        pool_id: &str,
+        op: &PoolOp,
+    ) -> Result<T, Fault> {
+        let name = pool_name(self.merchant()?.as_str(), pool_id);
+        let objects = Objects(&self.env);
+        let asking = pin!(objects.pool(&name, op));
+        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Fault::new("the pool did not answer in time")),
+        }
+    }
+
+    /// Asks the campaign's shard, with a bound on the wait.
+    pub(crate) async fn ask_shard<T: serde::de::DeserializeOwned>(
+        &self,
+        campaign: u16,
+        op: &ShardOp,
+    ) -> Result<T, Fault> {
+        let campaign = campaign_name(self.merchant()?.as_str(), campaign);
+        let objects = Objects(&self.env);
+        let asking = pin!(objects.shard(&campaign, 0, op));
+        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Fault::new("the participant did not answer in time")),
+        }
+    }
+}
