@@ -1,5 +1,6 @@
 //! What points buy, and for how many: prices by a member's attributes.
 
+use crate::limits::INTEGER_MAX;
 use crate::token::Attributes;
 use crate::wire::{CatalogueItem, Price, RewardDefinition};
 
@@ -13,6 +14,12 @@ pub fn unit_cost(definition: &RewardDefinition, attributes: &Attributes) -> Opti
     let matching = rules.iter().filter(|price| matches(price, attributes));
     let best = matching.min_by_key(|price| (core::cmp::Reverse(fields(price)), price.points_cost));
     best.map(|price| price.points_cost).or(definition.points_cost)
+}
+
+/// What so many units cost; `None` beyond the integers that clients keep exactly.
+#[must_use]
+pub fn total_cost(unit_cost: u64, quantity: u32) -> Option<u64> {
+    unit_cost.checked_mul(u64::from(quantity)).filter(|total| *total <= INTEGER_MAX)
 }
 
 fn fields(price: &Price) -> usize {

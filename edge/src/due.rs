@@ -43,6 +43,12 @@ pub(crate) fn done(storage: &SyncStorage, id: &str) -> Result<(), Fault> {
     run(storage, "DELETE FROM due WHERE id = ?", &[id.into()]).map(drop)
 }
 
+/// When an item is planned.
+pub(crate) fn at(storage: &SyncStorage, id: &str) -> Result<Option<Instant>, Fault> {
+    let row = first(storage, "SELECT at FROM due WHERE id = ?", &[id.into()])?;
+    Ok(row.map(|row| Instant(row.integer(0))))
+}
+
 /// When the next item is due.
 pub(crate) fn next(storage: &SyncStorage) -> Result<Option<Instant>, Fault> {
     let row = first(storage, "SELECT min(at) FROM due", &[])?;

@@ -70,6 +70,16 @@ impl MemberStore<'_> {
         row.map(|row| row.json(0)).transpose()
     }
 
+    /// The discount that is held is there no more: its hold ends, and its order costs more. Run inside the transaction
+    /// that takes it.
+    pub(crate) fn let_reward_hold_go(&self, id: &str, now: Instant) -> Result<(), Fault> {
+        let Some(hold) = self.hold_of_reward(id)? else { return Ok(()) };
+        let before = self.book(&hold.order)?;
+        let mut book = before.clone();
+        book.end(&hold.rid, HoldState::Released, now);
+        self.write_book(&book.since(&before), now)
+    }
+
     /// When the hold of a redemption ends by itself, while it is kept.
     pub(crate) fn held_until(&self, rid: &Rid) -> Result<Option<Instant>, Fault> {
         let statement = "SELECT expires_at FROM holds WHERE rid = ? AND state = 'held'";

@@ -52,6 +52,7 @@ mod orders;
 mod platform;
 mod pool;
 mod pool_calls;
+mod pool_desk;
 mod pool_store;
 mod pools;
 mod recorder;

@@ -14,7 +14,7 @@ use crate::reward_store::Told;
 use crate::turns::Turns;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
-use counterfoil_core::price::unit_cost;
+use counterfoil_core::price::{total_cost, unit_cost};
 use counterfoil_core::protocol::member::{
     Answers, DecideStep, Known, MemberView, Receipt, Settlement, decide, open, receive,
 };
@@ -39,6 +39,8 @@ pub(crate) const OPEN_ITEM: &str = "open";
 const UNREACHED: &str = "a participant could not be reached";
 /// As [`UNREACHED`].
 const OVERFLOW: &str = "the balance would exceed 9007199254740991";
+/// No balance will ever cover it, and no client keeps such a figure exactly.
+pub(crate) const TOO_DEAR: &str = "so many would cost more than 9007199254740991 points";
 /// Fresh deadlines in one run.
 const LATE_MAX: u32 = 3;
 
@@ -108,6 +110,9 @@ impl Inner {
         let attributes = self.store().attributes()?;
         let roles = self.store().profile()?.roles.unwrap_or_default();
         let unit_cost = unit_cost(&reward, &attributes);
+        if unit_cost.is_some_and(|unit| total_cost(unit, quantity).is_none()) {
+            return Answer::invalid(InvalidRequest::one("quantity", TOO_DEAR), instance);
+        }
         let wish = Wish::Points(Purchase { reward, quantity, at: now(), attributes, roles, unit_cost, quote: None });
         self.begin(self.wishing(rid, fp, wish, actor), respond_async, instance).await
     }
@@ -344,7 +349,13 @@ impl Inner {
                     // A 2xx has named it: it waits until something of the balance is spent.
                     return (self.fail(&intent, &Fault::new("a balance would overflow"), OVERFLOW), vec![]);
                 }
-                Ok((Some(ended), Settlement::Abort)) => return (ended, asked.prepared(&intent)),
+                Ok((Some(ended), Settlement::Abort)) => {
+                    // Promo codes that were shown are taken back by an undo, which puts them into quarantine.
+                    let shown = self.store().has_promo_codes(&intent.rid, &intent.fp).unwrap_or(true);
+                    let mut participants = asked.prepared(&intent);
+                    participants.retain(|participant| !(shown && matches!(participant, Participant::Pool { .. })));
+                    return (ended, participants);
+                }
                 Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
                 Ok((None, _)) => {}
                 // Nothing is durable, so nothing is told: an abort that comes late would take the use of the next

@@ -128,7 +128,7 @@ impl Inner {
     }
 
     fn plan_socket_end(&self, at: Instant) -> Result<(), Fault> {
-        let planned = self.store().due_at(SOCKETS_ITEM)?;
+        let planned = due::at(&self.storage, SOCKETS_ITEM)?;
         if planned.is_none_or(|planned| at < planned) { due::plan(&self.storage, SOCKETS_ITEM, at) } else { Ok(()) }
     }
 

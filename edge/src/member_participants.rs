@@ -133,6 +133,10 @@ impl Inner {
 
     /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
     pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
+        // What was decided for was shown: it stays assigned, and goes to quarantine where it is taken back, by an undo.
+        if self.store().has_promo_codes(&intent.rid, &intent.fp)? {
+            return Ok(Fate::Committed);
+        }
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }

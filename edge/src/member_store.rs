@@ -385,6 +385,12 @@ impl MemberStore<'_> {
         )
     }
 
+    /// Whether this command was decided for with promo codes of a pool, whatever became of it since.
+    pub(crate) fn has_promo_codes(&self, rid: &Rid, fp: &Fingerprint) -> Result<bool, Fault> {
+        let statement = "SELECT 1 FROM redemptions WHERE rid = ? AND fp = ? AND decided = 1 AND pool IS NOT NULL";
+        run(self.0, statement, &[blob(rid), fp.as_bytes().as_slice().into()])
+    }
+
     /// When points last bought this reward; what was taken back since does not count.
     pub(crate) fn last_bought_at(&self, reward_id: &str) -> Result<Option<Instant>, Fault> {
         let statement = "SELECT decided_at FROM redemptions
@@ -549,12 +555,6 @@ impl MemberStore<'_> {
     pub(crate) fn latest(&self, limit: u32) -> Result<Vec<Redemption>, Fault> {
         let rows = query(self.0, "SELECT doc FROM redemptions ORDER BY n DESC LIMIT ?", &[limit.into()])?;
         rows.iter().map(|row| row.json(0)).collect()
-    }
-
-    /// When a due-item is planned.
-    pub(crate) fn due_at(&self, id: &str) -> Result<Option<Instant>, Fault> {
-        let row = first(self.0, "SELECT at FROM due WHERE id = ?", &[id.into()])?;
-        Ok(row.map(|row| Instant(row.integer(0))))
     }
 
     pub(crate) fn ledger(&self, before: Option<u64>, limit: u32) -> Result<Vec<(u64, LedgerRow)>, Fault> {

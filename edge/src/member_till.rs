@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::calls::Once;
 use crate::member::Inner;
+use crate::member_drive::TOO_DEAR;
 use crate::member_store::{MemberStore, blob};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now};
@@ -11,7 +12,7 @@ use crate::till_calls::{AdjustCall, ConfirmCall, QuoteCall, QuoteRef, TillOp};
 use counterfoil_core::adjustment::{AdjustView, NotAdjusted, adjust};
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::{ANSWERS_KEPT_MS, INTEGER_MAX};
-use counterfoil_core::price::catalogue;
+use counterfoil_core::price::{catalogue, total_cost, unit_cost};
 use counterfoil_core::protocol::{Purchase, QuoteTerms, Wish};
 use counterfoil_core::quote::{Asked, Quote, QuoteState, confirm_check, displaced, open};
 use counterfoil_core::refusal::Refusal;
@@ -124,9 +125,13 @@ impl Inner {
             Seen::Same(kept) => (counterfoil_core::json::read::<Kept<Rid>>(&kept)?, true),
             Seen::Other => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
             Seen::New => {
+                let (attributes, profile) = (self.store().attributes()?, self.store().profile()?);
+                let unit = unit_cost(reward, &attributes);
+                if unit.is_some_and(|unit| total_cost(unit, *quantity).is_none()) {
+                    return Answer::invalid(InvalidRequest::one("quantity", TOO_DEAR), instance);
+                }
                 let made = self.storage.transaction(|| {
                     let store = self.store();
-                    let (attributes, profile) = (store.attributes()?, store.profile()?);
                     let asked = Asked {
                         rid: *rid,
                         reward,

@@ -170,7 +170,7 @@ impl Inner {
                     Some((_, ledger_id)) => self.hold_rows(ledger_id)?,
                     None => (0, 0),
                 };
-                let planned_at = self.store().due_at(&hold_item(&hold.rid))?;
+                let planned_at = due::at(&self.storage, &hold_item(&hold.rid))?;
                 let id = names.hold(&hold.rid);
                 verify::hold(&HoldFacts { id, hold, redemption, taken, returned, planned_at }, report);
             }

@@ -1,19 +1,18 @@
-//! Pool: a stock of promo codes, and which redemption has which of them.
+//! Pool: a stock of promo codes, and which redemption has which of them. What administrators ask of it is in
+//! [`crate::pool_desk`].
 //!
 //! Arriving intents commit in groups, each in a transaction of its own within one turn.
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{MemberCall, MemberOp, Objects, Once, PageQuery, Violations, read_call};
+use crate::calls::{MemberCall, MemberOp, Objects, Violations, read_call};
 use crate::config::Config;
 use crate::due;
 use crate::group::{GROUP_WAIT, Group, When};
-use crate::merchant::cut;
-use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
-use crate::pool_calls::{Added, FiguresAnswer, PoolOp, Progress, Slice};
-use crate::pool_store::{Counters, Place, PoolStore};
-use crate::sql::Row;
+use crate::pool_calls::{FiguresAnswer, PoolOp};
+use crate::pool_desk::INSTANCE_QUARANTINE;
+use crate::pool_store::{Counters, PoolStore};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::keys::MerchantId;
@@ -25,10 +24,7 @@ use counterfoil_core::protocol::report::Outgoing;
 use counterfoil_core::protocol::{Fate, Intent, backoff_ms};
 use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{
-    InvalidRequest, NewPool, Page, PoolFigures, PoolResource, ProtocolError, QuarantinedCode, ReleaseBody, merge_patch,
-    parse,
-};
+use counterfoil_core::wire::{NewPool, PoolResource, ProtocolError};
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,8 +34,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
 
-const INSTANCE: &str = "/v1/pools/{pool_id}";
-const INSTANCE_QUARANTINE: &str = "/v1/pools/{pool_id}/quarantine";
+pub(crate) const INSTANCE: &str = "/v1/pools/{pool_id}";
 /// Longest wait for a Member's word; it is asked again later.
 const MEMBER_WAIT: Duration = Duration::from_secs(8);
 /// Due-item that asks what became of pending intents.
@@ -53,26 +48,23 @@ pub struct Pool {
 
 /// The one document of a pool.
 #[derive(Clone, Serialize, Deserialize)]
-struct Stored {
-    pool: NewPool,
-    version: u32,
+pub(crate) struct Stored {
+    pub(crate) pool: NewPool,
+    pub(crate) version: u32,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     state: State,
-    env: Env,
-    storage: SyncStorage,
-    name: RefCell<Option<String>>,
-    stored: RefCell<Option<Rc<Stored>>>,
+    pub(crate) env: Env,
+    pub(crate) storage: SyncStorage,
+    pub(crate) name: RefCell<Option<String>>,
+    pub(crate) stored: RefCell<Option<Rc<Stored>>>,
     group: Group<(Intent, u32), PoolAnswer>,
     settled: RefCell<Vec<(Rid, Fingerprint)>>,
     /// An event waits to be reported.
     news: Cell<bool>,
     audit: AuditLog,
 }
-
-/// What a command answers, or why there is no answer; a fault is a failure to decide.
-type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 
 impl DurableObject for Pool {
     fn new(state: State, env: Env) -> Self {
@@ -108,7 +100,7 @@ impl DurableObject for Pool {
 }
 
 impl Inner {
-    fn store(&self) -> PoolStore<'_> {
+    pub(crate) fn store(&self) -> PoolStore<'_> {
         PoolStore(&self.storage)
     }
 
@@ -124,12 +116,12 @@ impl Inner {
         Ok(())
     }
 
-    fn stored(&self) -> Option<Rc<Stored>> {
+    pub(crate) fn stored(&self) -> Option<Rc<Stored>> {
         self.stored.borrow().clone()
     }
 
     /// `merchant/pool_id`.
-    fn merchant_and_id(&self) -> Result<(MerchantId, String), Fault> {
+    pub(crate) fn merchant_and_id(&self) -> Result<(MerchantId, String), Fault> {
         let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a pool without a name"))?;
         let (merchant, pool_id) = name.split_once('/').ok_or_else(|| Fault::new("a pool with a bad name"))?;
         let merchant = MerchantId::new(merchant).map_err(|_| Fault::new("a pool with a bad merchant"))?;
@@ -187,96 +179,21 @@ impl Inner {
         }
     }
 
-    /// A repeated creation (the first answer was lost) changes nothing.
-    fn create(&self, name: &str, new: NewPool, by: &str) -> Result<Answer, Fault> {
-        if self.stored().is_none() {
-            *self.name.borrow_mut() = Some(name.to_owned());
-            let stored = Stored { pool: new, version: 1 };
-            self.storage.transaction(|| {
-                self.store().set_meta("name", name)?;
-                self.store().set_meta("pool", &serde_json::to_string(&stored)?)?;
-                self.note(&Draft::new(by, "pool.created").data(serde_json::to_value(&stored.pool)?), vec![])
-            })?;
-            *self.stored.borrow_mut() = Some(Rc::new(stored));
-            audit_log::hurry(&self.storage)?;
-        }
-        let stored = self.stored().ok_or_else(|| Fault::new("a pool was not stored"))?;
-        let pool_id = stored.pool.pool_id.clone().unwrap_or_default();
-        Ok(self.resource_answer(201, &stored)?.header("Location", format!("/v1/pools/{pool_id}")))
-    }
-
-    /// Runs an administrator's command in one transaction. A refused one leaves an audit entry.
-    fn decide(
-        &self,
-        by: &str,
-        instance: &'static str,
-        command: impl FnOnce(&Stored) -> Decided,
-    ) -> Result<Answer, Fault> {
-        let Some(stored) = self.stored() else { return Answer::error(&ProtocolError::NotFound, instance) };
-        let answer = self.storage.transaction(|| match command(&stored)? {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                self.note(&audit_log::refused(by, None, instance, &error), vec![])?;
-                Answer::error(&error, instance)
-            }
-        })?;
-        audit_log::hurry(&self.storage)?;
-        Ok(answer)
-    }
-
     /// Adds to the audit chain. An entry without a subject is about this pool.
-    fn note(&self, draft: &Draft, events: Vec<Outgoing>) -> Result<(), Fault> {
+    pub(crate) fn note(&self, draft: &Draft, events: Vec<Outgoing>) -> Result<(), Fault> {
         let (_, pool_id) = self.merchant_and_id()?;
         let chain = format!("pool/{pool_id}");
         let draft = Draft { subject: draft.subject.clone().or(Some(pool_id)), ..draft.clone() };
         audit_log::append(&self.storage, (&chain, false), &draft, None, events, vec![], now())
     }
 
-    fn resource(&self, pool: &NewPool, counters: &Counters) -> Result<PoolResource, Fault> {
+    pub(crate) fn resource(&self, pool: &NewPool, counters: &Counters) -> Result<PoolResource, Fault> {
         let (taken, first) = self.store().taken(now())?;
         Ok(PoolResource::of(pool, counters.stock, depletion(taken, first, counters.stock.free, now())))
     }
 
-    fn resource_answer(&self, status: u16, stored: &Stored) -> Result<Answer, Fault> {
-        let resource = self.resource(&stored.pool, &self.store().counters()?)?;
-        Ok(Answer::json(status, &resource)?.header("ETag", format!("\"{}\"", stored.version)))
-    }
-
-    fn figures(&self) -> Result<Option<PoolFigures>, Fault> {
-        let Some(stored) = self.stored() else { return Ok(None) };
-        let counters = self.store().counters()?;
-        let pool = self.resource(&stored.pool, &counters)?;
-        Ok(Some(PoolFigures { low: pool.free < pool.alert_below, pool, shortages: counters.shortages }))
-    }
-
-    /// RFC 7396 over name and threshold.
-    fn patch(&self, stored: &Stored, if_match: Option<u32>, patch: &serde_json::Value, by: &str) -> Decided {
-        let Some(if_match) = if_match else { return Ok(Err(ProtocolError::PreconditionRequired)) };
-        if if_match != stored.version {
-            return Ok(Err(ProtocolError::VersionMismatch));
-        }
-        let mut merged = serde_json::to_value(&stored.pool)?;
-        merge_patch(&mut merged, patch);
-        let pool = match parse::<NewPool>(&serde_json::to_vec(&merged)?).and_then(|pool| pool.checked("")) {
-            Ok(pool) if pool.pool_id != stored.pool.pool_id => {
-                return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("pool_id", "never changes"))));
-            }
-            Ok(pool) => pool,
-            Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
-        };
-        let mut stored = stored.clone();
-        if pool != stored.pool {
-            stored = Stored { pool, version: stored.version + 1 };
-            self.store().set_meta("pool", &serde_json::to_string(&stored)?)?;
-            let data = json!({ "version": stored.version, "patch": patch });
-            self.note(&Draft::new(by, "pool.changed").data(data), vec![])?;
-            self.watch(&stored, true)?;
-        }
-        self.resource_answer(200, &stored).map(Ok)
-    }
-
     /// Tells, once for each crossing, that few codes are left. Run in the transaction that changed the stock.
-    fn watch(&self, stored: &Stored, asked: bool) -> Result<(), Fault> {
+    pub(crate) fn watch(&self, stored: &Stored, asked: bool) -> Result<(), Fault> {
         let counters = self.store().counters()?;
         match alert(counters.stock.free, stored.pool.alert_below, counters.told, asked) {
             Alert::Unchanged => Ok(()),
@@ -337,8 +254,7 @@ impl Inner {
         if settled.is_empty() {
             return;
         }
-        let closing =
-            self.storage.transaction(|| settled.iter().try_for_each(|(rid, fp)| self.close(rid, fp, Fate::Committed)));
+        let closing = self.storage.transaction(|| self.store().commit_all(&settled));
         if let Err(fault) = closing {
             fault.log("pool_failed");
         }
@@ -348,14 +264,16 @@ impl Inner {
         // One whose creation never finished has no codes.
         let Some(stored) = self.stored() else { return Ok(PoolAnswer::Refused { available: 0 }) };
         let store = self.store();
-        let counters = store.counters()?;
-        let pending = store.pending(&intent.rid)?;
+        let look = store.look(&intent.rid)?;
+        let (pending, codes) =
+            if look.has_codes { (store.pending(&intent.rid)?, store.codes(&intent.rid)?) } else { (vec![], vec![]) };
+        let free = look.counters.stock.free;
         let view = PoolView {
             pending: pending.contains(&intent.fp),
             other_pending: pending.iter().any(|fp| *fp != intent.fp),
-            buried: store.is_buried(&intent.rid)?,
-            codes: store.codes(&intent.rid)?,
-            free: counters.stock.free,
+            buried: look.buried,
+            codes,
+            free,
         };
         let at = now();
         match prepare(&view, intent.deadline, quantity, at) {
@@ -367,12 +285,12 @@ impl Inner {
             }
             PrepareStep::Take => {
                 let ask_at = at.plus_ms(INQUIRE_AFTER_MS);
-                let codes = store.take(intent, quantity, &counters, at, ask_at)?;
+                let codes = store.take(intent, quantity, &look, at, ask_at)?;
                 // What is planned may be the pause of an older row, which can be a minute.
-                if due::next(&self.storage)?.is_none_or(|next| next > ask_at) {
+                if due::at(&self.storage, PENDING_ITEM)?.is_none_or(|planned| planned > ask_at) {
                     due::plan(&self.storage, PENDING_ITEM, ask_at)?;
                 }
-                if counters.stock.free - u64::from(quantity) < stored.pool.alert_below {
+                if free - u64::from(quantity) < stored.pool.alert_below {
                     self.watch(&stored, true)?;
                 }
                 Ok(PoolAnswer::Prepared { codes })
@@ -412,95 +330,6 @@ impl Inner {
             self.note(&draft.data(json!({ "codes": moved })), vec![])?;
         }
         Ok(())
-    }
-
-    /// Adds a part of an upload, unless it was added before under the same key.
-    fn add(&self, slice: &Slice) -> Result<Added, Fault> {
-        let Some(stored) = self.stored() else { return Ok(Added::NotFound) };
-        let mut progress = match once::seen(&self.storage, slice.once.as_ref(), now())? {
-            Seen::Same(text) => counterfoil_core::json::read::<Progress>(&text)?,
-            Seen::Other => return Ok(Added::KeyReused),
-            Seen::New => Progress::default(),
-        };
-        if progress.finished {
-            return Ok(Added::Replayed(progress));
-        }
-        if slice.once.is_some() && slice.index < progress.slices {
-            return Ok(Added::Progress(progress));
-        }
-        let given = u64::try_from(slice.codes.len()).unwrap_or(u64::MAX);
-        let added = self.store().add(&slice.codes)?;
-        progress.slices = slice.index + 1;
-        progress.finished = slice.last;
-        progress.added += added;
-        progress.duplicates += given - added;
-        progress.free = self.store().counters()?.stock.free;
-        once::keep(&self.storage, slice.once.as_ref(), &serde_json::to_string(&progress)?, now())?;
-        if given > 0 {
-            let data = json!({ "added": added, "duplicates": given - added, "slice": slice.index });
-            self.note(&Draft::new(&slice.by, "pool.uploaded").data(data), vec![])?;
-        }
-        self.watch(&stored, false)?;
-        Ok(Added::Progress(progress))
-    }
-
-    fn quarantined(&self, page: &PageQuery) -> Result<Answer, Fault> {
-        if self.stored().is_none() {
-            return Answer::error(&ProtocolError::NotFound, INSTANCE_QUARANTINE);
-        }
-        let mut rows = self.store().quarantined(page.before, page.limit + 1)?;
-        let next_cursor = cut(&mut rows, page.limit);
-        let config = Config::of(&self.env)?;
-        let (merchant, _) = self.merchant_and_id()?;
-        let names = Names { key: &config.id_key, merchant: &merchant };
-        let item = |row: &Row| {
-            Ok(QuarantinedCode {
-                code: row.text(1)?,
-                redemption_id: Rid::from_bytes(&row.blob(2)).map(|rid| names.redemption(&rid)),
-                at: counterfoil_core::time::Instant(row.integer(3)),
-            })
-        };
-        let items = rows.iter().map(item).collect::<Result<Vec<_>, Fault>>()?;
-        Answer::json(200, &Page { items, next_cursor })
-    }
-
-    /// An operator says that codes of the quarantine can be handed out again. One that is free already stays so.
-    fn release(&self, stored: &Stored, body: &ReleaseBody, by: &str, once: Option<&Once>) -> Decided {
-        match once::seen(&self.storage, once, now())? {
-            Seen::Same(_) => {
-                return Ok(Ok(self.resource_answer(200, stored)?.header("Idempotent-Replayed", "true")));
-            }
-            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
-            Seen::New => {}
-        }
-        let released = match &body.codes {
-            None => self.store().release_all()?,
-            Some(codes) => {
-                let mut errors = InvalidRequest::default();
-                let mut wanted = vec![];
-                for (index, code) in codes.iter().enumerate() {
-                    match self.store().place(code)? {
-                        Some(Place::Quarantined(n)) => wanted.push(n),
-                        Some(Place::Free) => {}
-                        Some(Place::Used) => errors.add(&format!("codes[{index}]"), "belongs to a redemption"),
-                        None => errors.add(&format!("codes[{index}]"), "not a promo code of this pool"),
-                    }
-                }
-                if let Err(invalid) = errors.into_result() {
-                    return Ok(Err(ProtocolError::InvalidRequest(invalid)));
-                }
-                // One that is named twice is released once.
-                wanted.sort_unstable();
-                wanted.dedup();
-                wanted.iter().try_for_each(|n| self.store().release(*n))?;
-                u64::try_from(wanted.len()).unwrap_or(u64::MAX)
-            }
-        };
-        once::keep(&self.storage, once, "", now())?;
-        let draft = Draft::new(by, "pool.released").reason(Some(&body.reason));
-        self.note(&draft.data(json!({ "codes": released })), vec![])?;
-        self.watch(stored, false)?;
-        self.resource_answer(200, stored).map(Ok)
     }
 
     /// Checks this pool's invariants.

@@ -46,6 +46,16 @@ pub(crate) struct Counters {
     next: u64,
 }
 
+/// What decides about an intent.
+pub(crate) struct Look {
+    pub(crate) counters: Counters,
+    pub(crate) buried: bool,
+    /// Whether its redemption has codes here; what is pending always has.
+    pub(crate) has_codes: bool,
+    /// Whether any codes came back and wait before `next`.
+    returned: bool,
+}
+
 fn blob(rid: &Rid) -> crate::sql::Value<'_> {
     rid.as_bytes().as_slice().into()
 }
@@ -105,14 +115,17 @@ impl PoolStore<'_> {
 
     pub(crate) fn counters(&self) -> Result<Counters, Fault> {
         let row = first(self.0, "SELECT free, used, quarantined, shortages, lows, told, next FROM stock", &[])?;
-        let row = row.ok_or_else(|| Fault::new("a pool without counters"))?;
-        Ok(Counters {
-            stock: Stock { free: row.count(0), used: row.count(1), quarantined: row.count(2) },
-            shortages: row.count(3),
-            lows: row.count(4),
-            told: row.integer(5) == 1,
-            next: row.count(6),
-        })
+        row.map(|row| counters(&row)).ok_or_else(|| Fault::new("a pool without counters"))
+    }
+
+    /// What decides about an intent, at once: each call to the platform costs more than what it looks up.
+    pub(crate) fn look(&self, rid: &Rid) -> Result<Look, Fault> {
+        let statement = "SELECT free, used, quarantined, shortages, lows, told, next,
+            EXISTS (SELECT 1 FROM undone WHERE rid = ?1), EXISTS (SELECT 1 FROM taken WHERE rid = ?1),
+            EXISTS (SELECT 1 FROM returned) FROM stock";
+        let row = first(self.0, statement, &[blob(rid)])?.ok_or_else(|| Fault::new("a pool without counters"))?;
+        let flag = |column| row.integer(column) == 1;
+        Ok(Look { counters: counters(&row), buried: flag(7), has_codes: flag(8), returned: flag(9) })
     }
 
     /// Commands under which this redemption is pending.
@@ -132,13 +145,13 @@ impl PoolStore<'_> {
         &self,
         intent: &Intent,
         quantity: u32,
-        counters: &Counters,
+        look: &Look,
         now: Instant,
         ask_at: Instant,
     ) -> Result<Vec<String>, Fault> {
         let rid = &intent.rid;
         let statement = "SELECT r.n, c.code FROM returned r JOIN codes c ON c.n = r.n ORDER BY r.n LIMIT ?";
-        let returned = query(self.0, statement, &[quantity.into()])?;
+        let returned = if look.returned { query(self.0, statement, &[quantity.into()])? } else { vec![] };
         let wanted = u64::from(quantity);
         let missing = wanted.saturating_sub(length(&returned));
         let mut codes: Vec<String> = returned.iter().map(|row| row.text(1)).collect::<Result<_, _>>()?;
@@ -147,7 +160,7 @@ impl PoolStore<'_> {
             run(self.0, statement, &[blob(rid), now.0.into(), last.into()])?;
             run(self.0, "DELETE FROM returned WHERE n <= ?", &[last.into()])?;
         }
-        let mut next = counters.next;
+        let mut next = look.counters.next;
         if missing > 0 {
             let statement = "SELECT n, code FROM codes WHERE n >= ? ORDER BY n LIMIT ?";
             let fresh = query(self.0, statement, &[next.into(), missing.into()])?;
@@ -208,6 +221,14 @@ impl PoolStore<'_> {
         run(self.0, statement, &[blob(rid), fp.as_bytes().as_slice().into()]).map(drop)
     }
 
+    /// The same for all of these at once: a group of redemptions is settled by one statement.
+    pub(crate) fn commit_all(&self, settled: &[(Rid, Fingerprint)]) -> Result<(), Fault> {
+        let pairs: Vec<[String; 2]> = settled.iter().map(|(rid, fp)| [rid.to_hex(), fp.to_hex()]).collect();
+        let statement = "DELETE FROM pending WHERE (rid, fp) IN (
+            SELECT unhex(value ->> 0), unhex(value ->> 1) FROM json_each(?))";
+        run(self.0, statement, &[(&serde_json::to_string(&pairs)?).into()]).map(drop)
+    }
+
     /// Drops a pending row, and its codes are free again.
     pub(crate) fn give_back(&self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
         self.commit(rid, fp)?;
@@ -241,11 +262,6 @@ impl PoolStore<'_> {
         run(self.0, old, &[now.plus_ms(-DAY_MS).0.into()])?;
         let statement = "INSERT INTO undone (rid, at) VALUES (?, ?) ON CONFLICT DO NOTHING";
         run(self.0, statement, &[blob(rid), now.0.into()]).map(drop)
-    }
-
-    /// Whether a redemption was given back.
-    pub(crate) fn is_buried(&self, rid: &Rid) -> Result<bool, Fault> {
-        run(self.0, "SELECT 1 FROM undone WHERE rid = ?", &[blob(rid)])
     }
 
     /// Adds codes that are not there yet; answers how many these were.
@@ -356,6 +372,17 @@ impl PoolStore<'_> {
             )?,
             alarm: due::next(self.0)?.is_some(),
         })
+    }
+}
+
+/// Of a row that begins with the columns of `stock`.
+fn counters(row: &Row) -> Counters {
+    Counters {
+        stock: Stock { free: row.count(0), used: row.count(1), quarantined: row.count(2) },
+        shortages: row.count(3),
+        lows: row.count(4),
+        told: row.integer(5) == 1,
+        next: row.count(6),
     }
 }
 

@@ -62,7 +62,7 @@ const quickLoad = {
   redemptions: { rounds: 7, pieceMs: 500 },
   hot: { rounds: 2, pieceMs: 1_000, codes: 50_000 },
   storage: { redeemed: 5_000, minted: 100_000 },
-  growth: { rounds: 3, each: 100, largest: 100_000 },
+  growth: { rounds: 3, each: 60, largest: 100_000 },
   acceptance: { windows: 2, windowMs: 2_000 },
 };
 

@@ -1,6 +1,7 @@
 // The service that many shops would write: one object, everything in memory, storage behind it. It speaks just enough of the
 // API for the kill test, and can be told to make one of the mistakes that the kill test is there to find.
 import { DurableObject } from "cloudflare:workers";
+import { trade } from "./hasty-trade.js";
 
 const worths = { credit: ["credit", 500, { currency: "EUR" }], points: ["points", 7, {}] };
 
@@ -33,8 +34,14 @@ export class Shop extends DurableObject {
     const write = () => this.sql.exec("INSERT INTO kept VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", name, JSON.stringify(value));
     if (this.env.DEFECT === "keys live in memory" && name.startsWith("key ")) return;
     if (this.env.DEFECT === "the feed's numbers live in memory" && name.startsWith("events ")) return;
+    if (this.env.DEFECT === "the pool lives in memory" && name === "pool" && value.used.length > 0) return;
+    if (this.env.DEFECT === "adjustments are not known by their key" && name.startsWith("adjusted ")) return;
     if (this.env.DEFECT === "answers come before the write") setTimeout(write, 30);
     else write();
+  }
+
+  problem(status, code) {
+    return problem(status, code);
   }
 
   get(name, otherwise) {
@@ -50,7 +57,10 @@ export class Shop extends DurableObject {
     const { sub } = claimsOf(request);
     const [, what, id, which] = pathname.slice(1).split("/");
     const post = request.method === "POST";
-    const body = post ? await request.json().catch(() => ({})) : undefined;
+    const text = post ? await request.text() : "";
+    const body = /^\{/.test(text) ? JSON.parse(text) : post ? {} : undefined;
+    const traded = await trade(this, { method: request.method, path: pathname.slice(1).split("/").slice(1), sub, key: request.headers.get("idempotency-key"), body, text });
+    if (traded !== undefined) return traded;
     if (what === "reward-definitions") return json(201, body);
     if (what === "campaigns") return this.campaign(id, which, body, post);
     if (what === "redemptions" && post) return this.redeem(sub, request.headers.get("idempotency-key"), body);

@@ -7,10 +7,11 @@ import { runKills } from "./rounds.mjs";
 import { Stage } from "./stage.mjs";
 
 const SEED = process.env.SEED ?? String(Date.now() % 1_000_000_007);
-const program = { modules: [fileURLToPath(new URL("hasty-worker.js", import.meta.url))], objects: { SHOP: "Shop" } };
+const modules = ["hasty-worker.js", "hasty-trade.js"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
+const program = { modules, objects: { SHOP: "Shop" } };
 
-async function withShop(defect, use) {
-  const stage = new Stage(program, { seed: SEED, vars: { DEFECT: defect } });
+async function withShop(defect, use, features = {}) {
+  const stage = new Stage(program, { seed: SEED, vars: { DEFECT: defect }, features });
   try {
     await use(stage);
   } finally {
@@ -30,3 +31,16 @@ for (const [defect, verdict] of Object.entries(defects)) {
 }
 
 test(`cleared: the same service without a mistake, SEED=${SEED}`, { timeout: 120_000 }, () => withShop("", (stage) => runKills(stage, 6)));
+
+const tradeDefects = {
+  // The same stock after each start: who bought before the kill and who bought after it share a promo code.
+  "the pool lives in memory": /handed out twice|the pool has/,
+  "a purchase is two commits": /no redemption of theirs|the pool has/,
+  "a reversal is two commits": /is reversed and cost/,
+  "adjustments are not known by their key": /wrote ledger rows|adjustments, \d+ ordered/,
+};
+for (const [defect, verdict] of Object.entries(tradeDefects)) {
+  test(`convicted at the counter: ${defect}, SEED=${SEED}`, { timeout: 180_000 }, () => withShop(defect, (stage) => assert.rejects(runKills(stage, 12), verdict), { trade: true }));
+}
+
+test(`cleared: a counter without a mistake, SEED=${SEED}`, { timeout: 180_000 }, () => withShop("", (stage) => runKills(stage, 6), { trade: true }));

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { expectProblem, expectStatus } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { commit, committed, creditCodes, discountCodes, eur, held, hold, holdOf, holdsOf, letGo, liveHoldsOf, release } from "./checkout.mjs";
-import { assertVerified, audited, feedOf, give, move, pathOf, redeemedAgain, redemptionOf, remove, rewardOf, rewardsOf } from "./rewards.mjs";
+import { assertVerified, audited, feedOf, give, inState, move, passed, pathOf, redeemedAgain, redemptionOf, remove, rewardOf, rewardsOf } from "./rewards.mjs";
 import { assertRedemption, creditOf, ledgerOf, openShop, redeem, redeemed } from "./shop.mjs";
 import { amountsOf, assertReplays, assertStock, bought, forSale, fund, memberWith, openPool, promosOf } from "./trade.mjs";
 
@@ -409,6 +409,24 @@ describe("a discount that was redeemed before", () => {
       await assertReplays(ann);
       await assertVerified(shop, { member_id: ann.sub });
     }
+  });
+
+  test("whose own time ends while it is held is used or expired, not both", async () => {
+    const shop = openShop(edge);
+    const ann = shop.member();
+    const { id, valid_until } = await give(shop, ann, "discount", { valid_for_s: 2 });
+    await held(ann, "o", { reward: id });
+    await passed(valid_until);
+    const answer = await commit(shop, ann, "o");
+    if (answer.status === 200) {
+      assert.equal(answer.body.applied_minor, 1000);
+      assert.equal((await rewardOf(ann, id)).state, "granted");
+    } else {
+      expectStatus(answer, 404, 409, 410);
+      await inState(ann, id, "expired");
+    }
+    await assertReplays(ann);
+    await assertVerified(shop, { member_id: ann.sub });
   });
 
   test("a code held and never committed can still be redeemed plainly once let go", async () => {

@@ -123,6 +123,20 @@ describe("below the threshold", () => {
     fulfiller.assertProper();
   });
 
+  test("thirty buyers at once who cross the threshold are one alert", async (t) => {
+    const shop = openShop(edge);
+    const { fulfiller } = await fulfillerOf(t, shop, [grants()], ["pool.low"]);
+    const { pool_id, reward_id } = await poolForSale(shop, 60, 1);
+    const buyers = await Promise.all(Array.from({ length: 30 }, () => memberWith(shop, 1)));
+    await Promise.all(buyers.map((buyer) => bought(buyer, reward_id)));
+    await assertStock(shop, pool_id, { free: 30, used: 30 });
+    await fulfiller.deliveries(1, { ms: 20_000 });
+    const other = await poolForSale(shop, 1, 1, { pool: { alert_below: 1 } });
+    await bought(await memberWith(shop, 1), other.reward_id);
+    const all = await fulfiller.deliveries(2, { ms: 20_000 });
+    assert.deepEqual(all.map(({ body }) => body.data.pool_id), [pool_id, other.pool_id]);
+  });
+
   test("fifty is the threshold where none is said; zero never alerts", async (t) => {
     const shop = openShop(edge);
     const { fulfiller } = await fulfillerOf(t, shop, [grants()], ["pool.*"]);

@@ -271,6 +271,21 @@ describe("an upload", () => {
     assertUpload(await upload(shop, pool_id, "A1\nB2\n"), { added: 0, duplicates: 2, free: 2 });
   });
 
+  test("twins in flight under a key are one upload", async () => {
+    const shop = openShop(edge);
+    const { pool_id } = await openPool(shop);
+    const key = unique("k-");
+    const text = promoCodes(5000).join("\n");
+    const answers = await Promise.all(Array.from({ length: 4 }, () => upload(shop, pool_id, text, { key })));
+    for (const answer of answers) if (answer.status !== 200) expectProblem(answer, 409, "idempotency_key_in_use");
+    const bodies = answers.filter(({ status }) => status === 200).map(({ body }) => body);
+    assert.ok(bodies.length >= 1);
+    for (const body of bodies) assert.deepEqual([body.added + body.duplicates, body.free], [5000, 5000]);
+    const replay = await upload(shop, pool_id, text, { key });
+    assert.deepEqual([expectStatus(replay, 200).added + replay.body.duplicates, replay.headers["idempotent-replayed"]], [5000, "true"]);
+    await assertStock(shop, pool_id, { free: 5000, used: 0 });
+  });
+
   test("two at once of the same codes add each once", async () => {
     const shop = openShop(edge);
     const { pool_id } = await openPool(shop);

@@ -9,7 +9,7 @@ import { committed, creditCodes, discountCodes, held, hold, holdsOf, liveHoldsOf
 import { startEdge, unique } from "./env.mjs";
 import { assertVerified, feedOf } from "./rewards.mjs";
 import { creditOf, historyOf, ledgerOf, openShop, redeem, redeemed, walletOf } from "./shop.mjs";
-import { assertDistinct, assertReplays, assertStock, bought, buy, catalogueOf, fund, memberWith, pointsOf, poolForSale, poolNow, promosOf, settledAs, stockBecomes } from "./trade.mjs";
+import { assertDistinct, assertReplays, assertStock, bought, buy, catalogueOf, fund, memberWith, openPool, pointsOf, poolForSale, poolNow, promoCodes, promosOf, settledAs, stockBecomes, upload } from "./trade.mjs";
 
 // An alarm of a participant asks ten seconds after a promise, and may have to ask again.
 const ALARM_MS = 45_000;
@@ -101,6 +101,26 @@ test("purchases that were accepted at once are finished after a restart, each on
   const assigned = (await feedOf(sameAnn)).filter(({ type }) => type === "pool.assigned");
   assert.equal(assigned.length, 24, "told once each");
   await assertReplays(sameAnn);
+  await assertVerified(again, { pool_id });
+});
+
+test("an upload that was cut off is sent again under its key, and every code is there once", async () => {
+  const shop = await restart();
+  const { pool_id } = await openPool(shop);
+  const codes = promoCodes(120_000);
+  const key = unique("k-");
+  const cutOff = upload(shop, pool_id, codes.join("\n"), { key }).then(
+    ({ status }) => status,
+    () => "cut off",
+  );
+  await until(() => poolNow(shop, pool_id), ({ free }) => free > 0);
+  const again = await restart(shop.merchant);
+  assert.equal(await cutOff, "cut off");
+  const { free } = await poolNow(again, pool_id);
+  assert.ok(free > 0 && free < codes.length, `${free} of them were taken`);
+  const body = expectStatus(await upload(again, pool_id, codes.join("\n"), { key }), 200);
+  assert.deepEqual([body.added + body.duplicates, body.refused_total, body.free], [codes.length, 0, codes.length]);
+  await assertStock(again, pool_id, { free: codes.length, used: 0 });
   await assertVerified(again, { pool_id });
 });
 

@@ -94,14 +94,7 @@ fn rows(decision: &Decision) -> Vec<Row> {
     decision.changes.ledger.iter().map(row).collect()
 }
 
-fn expected(
-    asset: &str,
-    amount: i64,
-    after: u64,
-    quantity: u32,
-    promo_code: Option<&str>,
-    kind: &str,
-) -> Row {
+fn expected(asset: &str, amount: i64, after: u64, quantity: u32, promo_code: Option<&str>, kind: &str) -> Row {
     (asset.to_owned(), amount, after, Some(quantity), promo_code.map(str::to_owned), kind.to_owned())
 }
 

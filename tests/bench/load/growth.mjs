@@ -16,6 +16,10 @@ const grown = {
   },
   members: {
     sizes: [1, 10, 100, 1_000],
+    // One at a time: a member's redemptions in a campaign follow one another, and what shares no commit costs more.
+    connections: 1,
+    // Members who rested for a while are asleep. Waking them has its price, but it is not that of being one among many.
+    wakes: true,
     // A member's first redemption makes the member.
     warm: (size) => Math.max(size, MEMBERS),
     open: (runtime, size, codes) => shopWith(runtime, { memberCount: size }, { codes }),
@@ -37,26 +41,32 @@ async function shopWith(runtime, fields, { codes, minted = codes }) {
   return shop;
 }
 
-async function curve({ sizes, warm, open }, { rounds, each, largest }) {
+/** Redeems `count` codes by members from one of them on; answers the processor's time of one, in microseconds. */
+async function redeem({ shop, lines }, runtime, { from, count }) {
+  let at = from;
+  const before = processorMs(runtime.child.pid);
+  await closedLoop(lines, () => ({ bytes: shop.redemption({ by: at++ }).bytes, expect: 201 }), { count });
+  return ((processorMs(runtime.child.pid) - before) * 1000) / count;
+}
+
+async function curve({ sizes, warm, open, connections = LINES, wakes = false }, { rounds, each, largest }) {
   const runtime = await startServer(edgeProgram());
   try {
     const points = [];
     for (const size of sizes.filter((one) => one <= largest)) {
-      const shop = await open(runtime, size, rounds * each + warm(size));
-      points.push({ size, shop, lines: openLines(runtime.url, LINES), us: [] });
+      const shop = await open(runtime, size, (wakes ? 2 : 1) * rounds * each + warm(size));
+      points.push({ size, shop, lines: openLines(runtime.url, connections), us: [] });
     }
-    const some = async ({ shop, lines }, count) => {
-      const from = processorMs(runtime.child.pid);
-      await closedLoop(lines, () => ({ bytes: shop.redemption().bytes, expect: 201 }), { count });
-      return ((processorMs(runtime.child.pid) - from) * 1000) / count;
-    };
-    for (const point of points) await some(point, warm(point.size));
+    for (const point of points) point.first_us = await redeem(point, runtime, { from: 0, count: warm(point.size) });
     for (let at = 0; at < rounds; at += 1) {
-      for (const point of points) point.us.push(await some(point, each));
+      for (const point of points) {
+        if (wakes) await redeem(point, runtime, { from: at * each, count: each });
+        point.us.push(await redeem(point, runtime, { from: at * each, count: each }));
+      }
     }
     for (const { lines } of points) for (const line of lines) line.close();
     const [first] = points;
-    return points.map(({ size, us }) => ({ size, processor_us: spread(us), against_first: spread(us.map((one, at) => one / first.us[at])) }));
+    return points.map(({ size, us, first_us }) => ({ size, first_us, processor_us: spread(us), against_first: spread(us.map((one, at) => one / first.us[at])) }));
   } finally {
     await runtime.dispose();
   }

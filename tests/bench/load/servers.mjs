@@ -102,11 +102,11 @@ export class RedeemingShop {
     for (const line of lines) line.close();
   }
 
-  /** A redemption of a code that nobody has used, by the members in turn. */
-  redemption({ headers = {} } = {}) {
+  /** A redemption of a code that nobody has used, by the members in turn or by one of them. */
+  redemption({ headers = {}, by = this.sent } = {}) {
     const code = this.codes[this.sent];
     if (code === undefined) throw new Error("there are no more codes");
-    const member = this.members[this.sent % this.members.length];
+    const member = this.members[by % this.members.length];
     this.sent += 1;
     return { member, bytes: redemptionBytes(this.host, { token: member.token, code, key: `k-${this.sent}`, headers }) };
   }

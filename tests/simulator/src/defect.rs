@@ -110,6 +110,8 @@ defects! {
     ConfirmedCancelled = "confirmed-cancelled": "an offer that was confirmed can be cancelled",
     AdjustmentUnkept = "adjustment-unkept": "a repeated adjustment is made again",
     PaymentForgotten = "payment-forgotten": "what was paid is not returned by a reversal",
+    PoolShownFreed = "pool-shown-freed": "a pool frees the promo codes of what was decided for and then cancelled",
+    PoolAsksInVain = "pool-asks-in-vain": "a pool is never told of what was refused without a record",
     ReturnedTwice = "returned-twice": "what was paid is returned once more by a reversal after a cancellation",
 }
 

@@ -320,10 +320,22 @@ impl Member {
 
     /// Step 7: a pool asks. The intent is driven on from the start, whose answers the participants know.
     pub(crate) fn pool_fate(self: &Rc<Self>, intent: &Intent) -> Result<Fate, Fault> {
+        // What it has handed out may have been seen: whatever became of it since, it is never free again. Where it
+        // was taken back, an undo has it go to quarantine.
+        let record = self.storage.read()?.redemptions.get(&intent.rid).cloned();
+        let handed_out = record.is_some_and(|record| record.fp == intent.fp && record.pool.is_some());
+        if handed_out && !self.world.has(Defect::PoolShownFreed) {
+            return Ok(Fate::Committed);
+        }
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
         if self.world.has(Defect::PoolForgets) {
+            return Ok(Fate::Aborted);
+        }
+        // What its rules refuse now leaves no record, and would not ask the pool again: it hears at once.
+        let absent = self.known(&intent.rid)? == Known::Absent && intent.code().is_none();
+        if absent && self.pool_needed(intent, None)?.is_none() && !self.world.has(Defect::PoolAsksInVain) {
             return Ok(Fate::Aborted);
         }
         drop(self.start(intent.clone()));

@@ -163,10 +163,9 @@ impl Oracle {
                     format!("{name}: a code that was always issued is not recognised")
                 });
             }
-            Answer::Overflow => {
-                told_no(self);
-                return Ok(());
-            }
+            // An overflow is a failure to answer, not a refusal: when some of the balance was spent before its
+            // participant asks, it is decided for after all.
+            Answer::Overflow => return Ok(()),
             Answer::KeyReused => {
                 told_no(self);
                 let mut others = self.commands.iter().filter(|((rid, fp), _)| *rid == call.rid && *fp != call.fp);

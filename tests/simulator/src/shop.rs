@@ -116,6 +116,10 @@ impl Scenario {
         if draw.once_in(3) {
             rules.reward = definition(draw);
         }
+        // More than a balance can be is not modelled with a pool.
+        if let RewardValue::Amount { amount } = &mut rules.reward.value {
+            *amount = (*amount).min(25);
+        }
         rules.reward.pool_id = (!draw.once_in(4)).then(|| pool_name(0));
         let campaigns = vec![rules];
         let mut actions = vec![];
