@@ -135,7 +135,7 @@ impl Inner {
                 after = row.count(0);
                 let record: RewardRecord = row.json(1)?;
                 let id = &record.reward.id;
-                let planned = self.store().due_at(&reward_item(&record.rid, record.index))?;
+                let planned = due::at(&self.storage, &reward_item(&record.rid, record.index))?;
                 report.must(record.due_at().is_none() || planned.is_some(), "I8", || {
                     format!("{id} is {} and no alarm looks after it", record.state().name())
                 });
