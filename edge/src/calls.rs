@@ -311,6 +311,9 @@ pub(crate) enum ShardOp {
         rid: Rid,
         fp: Fingerprint,
         fate: Fate,
+        /// Heard later, it is too late: the alarm asks instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Instant>,
     },
     /// Decided and recorded, in bulk: their pending rows can go.
     Settled {

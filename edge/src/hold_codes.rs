@@ -106,7 +106,7 @@ impl Inner {
         };
         if let (Ok(hold), Known::Decided(fp)) = (&moved, self.store().known(&hold.rid)?) {
             // Others who meet the code are told the new end.
-            let op = ShardOp::Settle { rid: hold.rid, fp, fate: Fate::Held { until: hold.expires_at } };
+            let op = ShardOp::Settle { rid: hold.rid, fp, fate: Fate::Held { until: hold.expires_at }, deadline: None };
             if let Err(fault) = self.ask_shard::<serde_json::Value>(code.campaign, &op).await {
                 self.log_about(&hold.rid, "settle_failed", &fault);
             }

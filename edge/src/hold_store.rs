@@ -72,11 +72,11 @@ impl MemberStore<'_> {
 
     /// The discount that is held is there no more: its hold ends, and its order costs more. Run inside the transaction
     /// that takes it.
-    pub(crate) fn let_reward_hold_go(&self, id: &str, now: Instant) -> Result<(), Fault> {
+    pub(crate) fn end_reward_hold(&self, id: &str, state: HoldState, now: Instant) -> Result<(), Fault> {
         let Some(hold) = self.hold_of_reward(id)? else { return Ok(()) };
         let before = self.book(&hold.order)?;
         let mut book = before.clone();
-        book.end(&hold.rid, HoldState::Released, now);
+        book.end(&hold.rid, state, now);
         self.write_book(&book.since(&before), now)
     }
 

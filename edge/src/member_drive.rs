@@ -161,7 +161,7 @@ impl Inner {
             return self.accept(intent, instance).await;
         }
         let rid = intent.rid;
-        let waiter = self.start(intent);
+        let waiter = self.start(intent, None);
         self.await_end(&rid, waiter, instance, false).await
     }
 
@@ -212,7 +212,7 @@ impl Inner {
         }
         let answer = self.current(&rid, instance, false)?.header("Preference-Applied", "respond-async");
         if running.is_none() && !matches!(known, Known::Decided(_)) {
-            drop(self.start(intent));
+            drop(self.start(intent, None));
         }
         Ok(answer)
     }
@@ -289,6 +289,10 @@ impl Inner {
     }
 
     /// The command of this redemption that is under way.
+    pub(crate) fn is_running(&self, rid: &Rid) -> bool {
+        self.drive.runs.borrow().contains_key(rid)
+    }
+
     fn running(&self, rid: &Rid) -> Option<Fingerprint> {
         self.drive.runs.borrow().get(rid).map(|run| run.intent.fp)
     }
@@ -302,15 +306,24 @@ impl Inner {
     }
 
     /// Starts a run in a task of its own.
-    pub(crate) fn start(self: &Rc<Self>, intent: Intent) -> oneshot::Receiver<Ended> {
+    ///
+    /// `asked_by`: a participant whose question started it, and which keeps something for it whatever this run asks.
+    pub(crate) fn start(self: &Rc<Self>, intent: Intent, asked_by: Option<Participant>) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         let rid = intent.rid;
         let run = Run { intent: intent.clone(), waiters: vec![sender] };
         self.drive.runs.borrow_mut().insert(rid, run);
         let inner = Rc::clone(self);
         self.state.wait_until(async move {
-            let (ended, aborted) = inner.run(&intent).await;
+            let (ended, mut aborted) = inner.run(&intent).await;
             let tries = matches!(ended, Ended::Recorded { tries: true });
+            // Without a record the same key may come again as soon as it was answered: nothing of this try may be on
+            // its way then.
+            let unrecorded = matches!(ended, Ended::Refused(_) | Ended::Overflow);
+            if unrecorded {
+                aborted.extend(asked_by.filter(|participant| !aborted.contains(participant)));
+                inner.abort(&intent, &aborted).await;
+            }
             let run = inner.drive.runs.borrow_mut().remove(&rid);
             for waiter in run.into_iter().flat_map(|run| run.waiters) {
                 // A waiter that is gone loses nothing: the record is there.
@@ -319,7 +332,9 @@ impl Inner {
             if tries {
                 inner.start_tries(&rid);
             }
-            inner.abort(&intent, &aborted).await;
+            if !unrecorded {
+                inner.abort(&intent, &aborted).await;
+            }
             inner.report().await;
         });
         receiver
@@ -328,11 +343,16 @@ impl Inner {
     /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
     async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
-        let turn = self.drive.turns.take(intent.campaign()).await;
+        // What points buy is read in the deciding transaction, and a pool out of reach must not hold up the till.
+        let turn = match intent.code() {
+            Some(code) => Some(self.drive.turns.take(code.campaign).await),
+            None => None,
+        };
+        let waited = turn.as_ref().is_some_and(|turn| turn.waited);
         for late in 0..LATE_MAX {
             // Read anew after each wait: what a participant asked about meanwhile may have been decided.
             if let Wish::Code(code) = &mut intent.wish
-                && (turn.waited || late > 0 || code.facts.at != now())
+                && (waited || late > 0 || code.facts.at != now())
             {
                 match self.store().campaign_uses(code.campaign) {
                     Ok(uses) => code.facts.member_uses = uses,
@@ -356,6 +376,8 @@ impl Inner {
                     participants.retain(|participant| !(shown && matches!(participant, Participant::Pool { .. })));
                     return (ended, participants);
                 }
+                // Nothing is durable: what was prepared for it is given back, before anybody is answered.
+                Ok((Some(Ended::Overflow), _)) => return (Ended::Overflow, asked.prepared(&intent)),
                 Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
                 Ok((None, _)) => {}
                 // Nothing is durable, so nothing is told: an abort that comes late would take the use of the next
@@ -485,7 +507,7 @@ impl Inner {
         match self.store().opened(rid)? {
             Some(open) => {
                 due::plan(&self.storage, &open_item(rid), now().plus_ms(INTENT_DEADLINE_MS * 2))?;
-                drop(self.start(open.intent));
+                drop(self.start(open.intent, None));
                 Ok(())
             }
             None => due::done(&self.storage, &open_item(rid)),

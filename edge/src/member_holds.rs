@@ -17,6 +17,7 @@ use counterfoil_core::checkout::{
     Book, CommitStep, Hold, Source, Unfit, Worth, ends_at, may_hold_reward, resource, take_credit,
 };
 use counterfoil_core::ids::Rid;
+use counterfoil_core::protocol::member::Known;
 use counterfoil_core::protocol::report::{Participant, Settled};
 use counterfoil_core::protocol::{Checkout, Fate};
 use counterfoil_core::refusal::Refusal;
@@ -102,6 +103,11 @@ impl Inner {
         let acting = Actor::of(actor.as_deref(), &who.member_id, &who.pid);
         let HoldCall { rid, fp, total, wanted, once } = call;
         let terms = Terms { total: &total, once: once.as_ref() };
+        // A code that went through its shard under this key has left a redemption of its name, or is about to.
+        let named = self.store().known(&rid)? != Known::Absent || self.is_running(&rid);
+        if named && !matches!(wanted, Wanted::Code { .. }) {
+            return Answer::error(&ProtocolError::IdempotencyKeyReused, instance);
+        }
         match wanted {
             Wanted::Code { code, alias, method } => {
                 let redeem = RedeemCall {
@@ -256,7 +262,7 @@ impl Inner {
 
     async fn tell_used(&self, settled: &Settled) {
         let Participant::Shard { campaign, .. } = settled.participant else { return };
-        let op = ShardOp::Settle { rid: settled.rid, fp: settled.fp, fate: Fate::Committed };
+        let op = ShardOp::Settle { rid: settled.rid, fp: settled.fp, fate: Fate::Committed, deadline: None };
         // The Recorder tells it too.
         if let Err(fault) = self.ask_shard::<serde_json::Value>(campaign, &op).await {
             self.log_about(&settled.rid, "settle_failed", &fault);

@@ -19,6 +19,8 @@ use worker::Delay;
 
 /// Longest wait for a participant's answer; it is asked again later.
 const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
+/// How long a participant listens to an abort: a later one could take the use of the next try away.
+const ABORT_WITHIN_MS: i64 = 5_000;
 
 /// What participants have answered to an intent.
 #[derive(Default)]
@@ -117,7 +119,8 @@ impl Inner {
         }
         let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
         if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
-            drop(self.start(intent.clone()));
+            let shard = Participant::Shard { campaign: intent.campaign(), shard: 0 };
+            drop(self.start(intent.clone(), Some(shard)));
             return Ok(Fate::Running);
         }
         let (_, settlement) = self.conclude(intent, &asked)?;
@@ -140,7 +143,18 @@ impl Inner {
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
-        drop(self.start(intent.clone()));
+        let pool_id = match &intent.wish {
+            Wish::Code(_) => None,
+            Wish::Points(purchase) => purchase.reward.pool_id.clone(),
+            Wish::Gift(gift) => gift.reward.pool_id.clone(),
+        };
+        if pool_id.is_some() && self.pool_needed(intent, None)?.is_none() {
+            // Its rules refuse now: decided here, and maybe without a record, so that it would be asked about for ever.
+            self.conclude(intent, &Asked::default())?;
+            self.start_report();
+            return Ok(self.known_fate(intent)?.unwrap_or(Fate::Aborted));
+        }
+        drop(self.start(intent.clone(), pool_id.map(|pool_id| Participant::Pool { pool_id })));
         Ok(Fate::Running)
     }
 
@@ -156,12 +170,16 @@ impl Inner {
     /// message is lost, the participant's alarm asks.
     pub(crate) async fn abort(&self, intent: &Intent, participants: &[Participant]) {
         let (rid, fp, fate) = (intent.rid, intent.fp, Fate::Aborted);
+        // Shorter than the wait for an answer: what was not heard by then never will be.
+        let deadline = Some(now().plus_ms(ABORT_WITHIN_MS));
         for participant in participants {
             let told: Result<serde_json::Value, Fault> = match participant {
                 Participant::Shard { campaign, .. } => {
-                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate }).await
+                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate, deadline }).await
                 }
-                Participant::Pool { pool_id } => self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate }).await,
+                Participant::Pool { pool_id } => {
+                    self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate, deadline }).await
+                }
             };
             if let Err(fault) = told {
                 self.log_about(&rid, "settle_failed", &fault);

@@ -38,7 +38,7 @@ pub(crate) const INSTANCE: &str = "/v1/pools/{pool_id}";
 /// Longest wait for a Member's word; it is asked again later.
 const MEMBER_WAIT: Duration = Duration::from_secs(8);
 /// Due-item that asks what became of pending intents.
-const PENDING_ITEM: &str = "pending";
+pub(crate) const PENDING_ITEM: &str = "pending";
 
 /// See the module.
 #[durable_object(alarm)]
@@ -132,8 +132,10 @@ impl Inner {
         due::heal(&self.storage)?;
         match op {
             PoolOp::Prepare { intent, quantity } => Answer::json(200, &self.enqueue(intent, quantity).await?),
-            PoolOp::Settle { rid, fp, fate } => {
+            PoolOp::Settle { rid, fp, fate, deadline } => {
                 match fate {
+                    // The same command may be here again by now: what came too late is asked about.
+                    _ if deadline.is_some_and(|deadline| deadline < now()) => {}
                     // The pending row goes with the next group: one commit less for each redemption.
                     Fate::Committed => self.settled.borrow_mut().push((rid, fp)),
                     Fate::Aborted => self.storage.transaction(|| self.close(&rid, &fp, fate))?,

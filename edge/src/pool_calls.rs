@@ -3,6 +3,7 @@
 use crate::calls::{Once, PageQuery};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::{Fate, Intent};
+use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{NewPool, PoolFigures, ReleaseBody};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,9 @@ pub(crate) enum PoolOp {
         rid: Rid,
         fp: Fingerprint,
         fate: Fate,
+        /// Heard later, it is too late: the alarm asks instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Instant>,
     },
     /// Decided and recorded, in bulk: their pending rows can go.
     Settled {

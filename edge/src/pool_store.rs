@@ -4,6 +4,7 @@
 
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
+use crate::pool::PENDING_ITEM;
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{BACKOFF_MAX_MS, DAY_MS};
@@ -370,7 +371,7 @@ impl PoolStore<'_> {
             pending_without_codes: count(
                 "SELECT count(*) FROM pending p WHERE NOT EXISTS (SELECT 1 FROM taken t WHERE t.rid = p.rid)",
             )?,
-            alarm: due::next(self.0)?.is_some(),
+            alarm: due::at(self.0, PENDING_ITEM)?.is_some(),
         })
     }
 }

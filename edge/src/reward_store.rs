@@ -11,7 +11,7 @@ use counterfoil_core::protocol::report::{Outgoing, Record, Settled, Took};
 use counterfoil_core::reward::machine::is_reachable;
 use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{Event, LedgerRow, Redemption, Reward, RewardState, RewardType, RewardValue};
+use counterfoil_core::wire::{Event, HoldState, LedgerRow, Redemption, Reward, RewardState, RewardType, RewardValue};
 
 /// Prefix of due-items that look after a reward.
 pub(crate) const REWARD_ITEM: &str = "reward";
@@ -219,7 +219,9 @@ impl MemberStore<'_> {
             // A discount that is gone is kept for no checkout.
             let gone = matches!(record.state(), RewardState::Declined | RewardState::Deleted | RewardState::Expired);
             if gone && record.reward.kind == RewardType::Discount {
-                self.let_reward_hold_go(&record.reward.id, now)?;
+                let by_the_clock = record.state() == RewardState::Expired;
+                let state = if by_the_clock { HoldState::Expired } else { HoldState::Released };
+                self.end_reward_hold(&record.reward.id, state, now)?;
             }
         }
         if let Some(after) = &changes.wallet {

@@ -108,8 +108,10 @@ impl CodeShard {
                 inner.close_settled();
                 Answer::json(200, &PreviewAnswer { preview: inner.preview(&facts, &mref)? })
             }
-            ShardOp::Settle { rid, fp, fate } => {
+            ShardOp::Settle { rid, fp, fate, deadline } => {
                 match fate {
+                    // The same command may be here again by now: what came too late is asked about.
+                    _ if deadline.is_some_and(|deadline| deadline < now()) => {}
                     // The pending row goes with the next group: one commit less for each redemption.
                     Fate::Committed => inner.settled.borrow_mut().push((rid, fp)),
                     Fate::Aborted | Fate::Held { .. } => {

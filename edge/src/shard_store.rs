@@ -139,13 +139,14 @@ impl ShardStore<'_> {
             (SELECT prepared FROM pending WHERE rid = ?1 AND fp = ?2),
             EXISTS (SELECT 1 FROM pending WHERE rid = ?1 AND fp <> ?2),
             EXISTS (SELECT 1 FROM uses WHERE seq = ?3 AND rid = ?1),
-            h.held, h.held_until, h.mine_held_until,
-            (SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ?3
-                LIMIT CASE WHEN ?6 > 0 THEN ?6 + (SELECT count(*) FROM held WHERE seq = ?3) ELSE 0 END)),
+            h.held, h.held_until, (SELECT min(until) FROM held WHERE seq = ?3 AND rid >= ?4 AND rid < ?5),
+            (SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ?3 LIMIT 2 * ?6)),
             m.mine_count, m.mine, (SELECT used FROM total)
             FROM
-            (SELECT count(*) AS held, min(until) AS held_until,
-                min(CASE WHEN rid >= ?4 AND rid < ?5 THEN until END) AS mine_held_until FROM held WHERE seq = ?3) h,
+            -- Only a code with a limit of its own can be used up by holds, and by no more than its limit: a shared one
+            -- may have any number of them.
+            (SELECT count(*) AS held, min(until) AS held_until FROM
+                (SELECT until FROM held WHERE seq = ?3 AND ?6 > 0 LIMIT ?6)) h,
             (SELECT count(*) AS mine_count,
                 min(CASE WHEN NOT EXISTS (SELECT 1 FROM held WHERE held.seq = u.seq AND held.rid = u.rid) THEN rid END) AS mine
                 FROM uses u WHERE seq = ?3 AND rid >= ?4 AND rid < ?5) m";

@@ -134,9 +134,10 @@ async function main() {
       measured[name] = await measure(settings);
     });
   }
+  about.machine.load_after = loadavg().map((load) => Number(load.toFixed(2)));
   const lines = report(only, measured);
   const { processor, cores, rust, node, load_before: load } = about.machine;
-  console.log(`\n${processor}, ${cores} cores, load before ${load[0]}; ${rust}; Node ${node}\n`);
+  console.log(`\n${processor}, ${cores} cores, load before ${load[0]}, after ${about.machine.load_after[0]}; ${rust}; Node ${node}\n`);
   if (load[0] > cores / 2) console.log(style.bold("The machine was busy before it began: the times are longer than they are by themselves.\n"));
   print(lines);
   if (only.includes("P6")) console.log(`\n${profileLines(measured.redemptions).join("\n")}`);

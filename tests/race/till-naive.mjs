@@ -104,6 +104,7 @@ export async function naiveArena({ careful = false } = {}) {
     },
     service: { token: randomUUID() },
     reward: () => randomUUID(),
+    pooledReward: () => randomUUID(),
     creditReward: () => `credit ${randomUUID()}`,
     holdings({ sub }) {
       const { points, rows, rewards, credit } = accounts.get(sub);

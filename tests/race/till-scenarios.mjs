@@ -80,6 +80,15 @@ export const scenarios = {
     });
   },
 
+  "one quote of a promo code, confirmed by all under a key each": async (arena, tills) => {
+    const [member, reward] = [await arena.member(10 * COST), await arena.pooledReward()];
+    return withHoldings(arena, member, { sales: 1 }, async () => {
+      const quote = await quoted(arena, arena.staff[0], member, reward);
+      const answers = await volley(arena.url, Array.from({ length: tills }, () => confirmation(arena.staff[0], quote)));
+      return answersWrong(answers, 1, ["quote_expired"]);
+    });
+  },
+
   "one quote, confirmed by all under one key": async (arena, tills) => {
     const [member, reward, key] = [await arena.member(10 * COST), await arena.reward(), randomUUID()];
     return withHoldings(arena, member, { sales: 1 }, async () => {

@@ -8,7 +8,7 @@ import { everyItem, expectStatus } from "../http/client.mjs";
 import { startEdge } from "../http/env.mjs";
 import { assertVerified } from "../http/rewards.mjs";
 import { openShop } from "../http/shop.mjs";
-import { forSale, memberWith } from "../http/trade.mjs";
+import { forSale, memberWith, poolForSale, stockBecomes } from "../http/trade.mjs";
 import { COST, TILLS, WORTH, scenarios } from "./till-scenarios.mjs";
 
 const ROUNDS = Number(process.env.ROUNDS ?? 30);
@@ -32,6 +32,7 @@ function edgeArena() {
   const members = [];
   const rewards = [];
   let credit;
+  let pooled;
   return {
     shop,
     service: shop.service,
@@ -48,6 +49,15 @@ function edgeArena() {
       const at = rewards.given++;
       rewards[at] ??= forSale(shop, COST);
       return rewards[at];
+    },
+    /** Promo codes enough for every till of every round, should all of them take one. */
+    pooledReward: async () => (await (pooled ??= poolForSale(shop, ROUNDS * Math.max(...TILLS), COST))).reward_id,
+    /** What was not sold is free again, and nothing is in between. */
+    async assertStock() {
+      if (pooled === undefined) return;
+      const { pool_id, codes } = await pooled;
+      await stockBecomes(shop, pool_id, { free: codes.length - ROUNDS, used: ROUNDS, quarantined: 0 });
+      await assertVerified(shop, { pool_id });
     },
     creditReward: () => (credit ??= forSale(shop, COST, { type: "credit", value: { currency: "EUR", amount_minor: WORTH } })),
     async holdings(member) {
@@ -70,6 +80,7 @@ for (const [name, run] of Object.entries(scenarios)) {
         const tills = TILLS[round % TILLS.length];
         assert.deepEqual(await run(arena, tills), [], `round ${round} of ${ROUNDS}, ${tills} tills`);
       }
+      await arena.assertStock();
       for (const { sub } of arena.members) await assertVerified(arena.shop, { member_id: sub });
     });
   });

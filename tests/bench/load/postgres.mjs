@@ -73,7 +73,20 @@ export async function startPostgres({ env = {}, above = tmpdir() } = {}) {
 class Postgres {
   constructor(parts) {
     Object.assign(this, parts);
+    process.once("exit", this.atExit);
   }
+
+  /** The server is no child of this process: left alone it would outlive it. */
+  atExit = () => {
+    const file = join(this.data, "postmaster.pid");
+    try {
+      if (existsSync(file)) process.kill(Number(readFileSync(file, "utf8").split("\n")[0]), "SIGQUIT");
+    } catch (error) {
+      // Gone already is what is wanted.
+      if (error.code !== "ESRCH") throw error;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  };
 
   /** Redemptions a second by so many clients at once, and how long they took, in milliseconds. */
   async redeem({ clients, ms }) {
@@ -96,6 +109,7 @@ class Postgres {
 
   async stop() {
     await call(this.tools.pg_ctl, ["--pgdata", this.data, "--mode=immediate", "stop"], this.options).catch(() => {});
+    process.off("exit", this.atExit);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -68,7 +68,9 @@ impl Campaign {
             | Request::Take { .. }
             | Request::InquirePool { .. }
             | Request::Stock(_)
-            | Request::Till(_) => Err(Fault("not asked of a campaign")),
+            | Request::Till(_)
+            | Request::Checkout(_)
+            | Request::Preview { .. } => Err(Fault("not asked of a campaign")),
         }
     }
 

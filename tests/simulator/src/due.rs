@@ -28,6 +28,8 @@ pub(crate) enum Item {
     Undo(Rid),
     /// What the Recorder has not acknowledged.
     Report,
+    /// A hold that ends by the clock.
+    Hold(Rid),
     /// Members whose rewards wait for an endpoint that works again.
     Wake,
 }

@@ -153,7 +153,9 @@ impl Merchant {
             | Request::Take { .. }
             | Request::InquirePool { .. }
             | Request::Stock(_)
-            | Request::Till(_) => Err(Fault("not asked of a merchant")),
+            | Request::Till(_)
+            | Request::Checkout(_)
+            | Request::Preview { .. } => Err(Fault("not asked of a merchant")),
         }
     }
 

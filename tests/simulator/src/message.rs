@@ -6,13 +6,13 @@ use counterfoil_core::adjustment::Adjustment;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::Report;
-use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared};
+use counterfoil_core::protocol::{Checkout, Fate, Intent, PrepareAnswer, Prepared};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::Refused;
 use counterfoil_core::rules::{Facts, Rules};
 use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::Outcome;
-use counterfoil_core::wire::{CampaignStatus, Event, Redemption, RewardDefinition, RewardValue};
+use counterfoil_core::wire::{CampaignStatus, Credit, Event, Redemption, RewardDefinition, RewardValue};
 use futures_channel::oneshot;
 use std::rc::Rc;
 
@@ -67,6 +67,33 @@ pub(crate) struct RedeemCall {
     pub(crate) order: Option<String>,
     pub(crate) respond_async: bool,
     pub(crate) asked: Asked,
+    /// The code is kept for an order.
+    pub(crate) checkout: Option<Checkout>,
+}
+
+/// What is asked about an order.
+#[derive(Clone, Debug)]
+pub(crate) enum CheckoutCall {
+    /// Once for each key.
+    Hold { order: &'static str, rid: Rid, fp: Fingerprint, total: Credit, wanted: Wanted, key: String },
+    LetGo { order: &'static str, rid: Rid },
+    Commit { order: &'static str, total: Option<Credit> },
+    Release { order: &'static str },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    Code(ReadCode),
+    Credit(u64),
+}
+
+/// How that is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum CheckoutAnswer {
+    Held(Rid),
+    Done,
+    No(&'static str),
+    Redeemed(Answer),
 }
 
 /// What a request wants to turn into rewards.
@@ -195,6 +222,13 @@ pub(crate) enum Request {
     /// An administrator's upload or release.
     Stock(Stocking),
     Till(Rc<TillCall>),
+    Checkout(Rc<CheckoutCall>),
+    /// What a shard's rules say of a code now.
+    Preview {
+        facts: Facts,
+        /// Whose member asks.
+        rid: Rid,
+    },
     /// Any read: it changes nothing, and heals a lost alarm as every event does.
     Read,
 }
@@ -224,6 +258,9 @@ pub(crate) enum Reply {
     Prepared(PrepareAnswer),
     Taken(PoolAnswer),
     Till(TillAnswer),
+    Checkout(CheckoutAnswer),
+    /// The first rule that refuses.
+    Previewed(Option<Refusal>),
     /// The version that a shard works by.
     Version(u32),
     Pulled(Option<Rc<Rules>>),

@@ -130,6 +130,8 @@ impl Oracle {
             | Request::InquirePool { .. }
             | Request::Stock(_)
             | Request::Till(_)
+            | Request::Checkout(_)
+            | Request::Preview { .. }
             | Request::Read => return,
         };
         if let Some(command) = self.commands.get_mut(&key) {

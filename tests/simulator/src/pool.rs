@@ -112,7 +112,9 @@ impl Pool {
             | Request::Webhook(_)
             | Request::Callback { .. }
             | Request::Operate(_)
-            | Request::Till(_) => Err(Fault("not asked of a pool")),
+            | Request::Till(_)
+            | Request::Checkout(_)
+            | Request::Preview { .. } => Err(Fault("not asked of a pool")),
         }
     }
 

@@ -97,7 +97,9 @@ impl Recorder {
             | Request::Take { .. }
             | Request::InquirePool { .. }
             | Request::Stock(_)
-            | Request::Till(_) => Err(Fault("not asked of a recorder")),
+            | Request::Till(_)
+            | Request::Checkout(_)
+            | Request::Preview { .. } => Err(Fault("not asked of a recorder")),
         }
     }
 

@@ -8,10 +8,11 @@ use crate::shard_state::ShardState;
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;
 use counterfoil_core::ids::{Fingerprint, Rid};
-use counterfoil_core::limits::{BACKOFF_MAX_MS, INQUIRE_AFTER_MS};
+use counterfoil_core::limits::INQUIRE_AFTER_MS;
 use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, Undo, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
-use counterfoil_core::rules::{Facts, Rules, recognised};
+use counterfoil_core::refusal::Refusal;
+use counterfoil_core::rules::{Facts, Rules, evaluate, recognised};
 use counterfoil_core::time::Instant;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -23,6 +24,8 @@ const GROUP_WAIT_MS: i64 = 4;
 const GROUP_ITEMS_MAX: usize = 64;
 const PULL_AGAIN_MS: i64 = 1_000;
 const MEMBER_WAIT_MS: i64 = 8_000;
+/// How long after a hold's end its Member is asked, which has an alarm of its own for it.
+const HOLD_GRACE_MS: i64 = 5_000;
 
 type Waiting = (Rc<Intent>, oneshot::Sender<Result<PrepareAnswer, Fault>>);
 
@@ -74,13 +77,33 @@ impl Shard {
                 self.know(&facts).await?;
                 Ok(Reply::Recognised(recognised(self.rules().as_deref(), &facts)))
             }
+            Request::Preview { facts, rid } => {
+                self.know(&facts).await?;
+                let settled = self.settled.take();
+                if !settled.is_empty() {
+                    let _ = self.flush(&settled);
+                }
+                let names = self.world.names();
+                let (state, rules) = (self.storage.read()?, self.rules());
+                let Some(rules) = rules.filter(|rules| recognised(Some(rules), &facts)) else {
+                    return Ok(Reply::Previewed(Some(Refusal::CodeNotRecognised)));
+                };
+                let usage = state.usage(&facts, &rid, Some(&rules), self.world.defect);
+                let verdicts = evaluate(&rules, &facts, None, &usage, |rid| names.redemption(rid));
+                Ok(Reply::Previewed(verdicts.into_iter().find_map(|(_, refusal)| refusal)))
+            }
             Request::Settle { rid, fp, fate } => {
                 match fate {
-                    Fate::Aborted => {
+                    // The pending row goes with the next group: one commit less for each redemption.
+                    Fate::Committed => self.settled.borrow_mut().push((rid, fp)),
+                    Fate::Aborted | Fate::Held { .. } => {
                         let close = |state: &mut ShardState| self.close(state, &rid, &fp, fate);
                         self.storage.transaction(Step::GiveBack, close)?;
+                        if !matches!(fate, Fate::Aborted) {
+                            self.plan_inquiry()?;
+                        }
                     }
-                    Fate::Committed | Fate::Running | Fate::Held { .. } => {}
+                    Fate::Running => {}
                 }
                 Ok(Reply::Done)
             }
@@ -96,10 +119,12 @@ impl Shard {
                         undo(state.uses.contains(&(seq, rid)), state.is_pending_for(seq, &rid));
                     if drop_use || twice {
                         state.uses.remove(&(seq, rid));
+                        state.held.remove(&(seq, rid));
                         state.total = state.total.saturating_sub(1);
                     }
                     state.undone.insert(rid);
                     if drop_pending {
+                        state.held.remove(&(seq, rid));
                         state.pending.retain(|(known, _), pending| *known != rid || pending.seq != seq);
                     }
                 })?;
@@ -122,7 +147,8 @@ impl Shard {
             | Request::Take { .. }
             | Request::InquirePool { .. }
             | Request::Stock(_)
-            | Request::Till(_) => Err(Fault("not asked of a shard")),
+            | Request::Till(_)
+            | Request::Checkout(_) => Err(Fault("not asked of a shard")),
         }
     }
 
@@ -258,7 +284,13 @@ impl Shard {
         match settle(pending, fate) {
             PendingStep::Commit => state.commit(rid, fp),
             PendingStep::GiveBack => state.give_back(rid, fp)?,
-            PendingStep::Keep | PendingStep::Hold { .. } => {
+            PendingStep::Hold { .. } if self.world.has(Defect::HeldUntold) => {}
+            PendingStep::Hold { until } => {
+                // The Member ends it by its own alarm; this one is for what gets lost.
+                let now = self.now();
+                state.hold(rid, fp, until, until.max(now).plus_ms(HOLD_GRACE_MS));
+            }
+            PendingStep::Keep => {
                 if fate == Fate::Aborted && self.world.has(Defect::AbortUndoesSettled) {
                     let used = state.uses.iter().find(|(_, used)| used == rid).copied();
                     if used.is_some_and(|used| state.uses.remove(&used)) {
@@ -268,6 +300,15 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    fn plan_inquiry(&self) -> Result<(), Fault> {
+        let now = self.now();
+        let next = self.storage.read()?.next_inquiry(now);
+        self.storage.write(|state| match next {
+            Some(at) => state.due.plan(Item::Pending, at, now),
+            None => state.due.done(Item::Pending),
+        })
     }
 
     /// The alarm: asks the Members of intents that have waited too long what became of them.
@@ -302,7 +343,9 @@ impl Shard {
                 let again = self.now().plus_ms(backoff_ms(pending.tries, self.world.random_u32()));
                 let closed = self.storage.transaction(Step::Fate, |state| {
                     self.close(state, &rid, &fp, fate)?;
-                    state.ask_again(&rid, &fp, again);
+                    if !matches!(fate, Fate::Held { .. }) {
+                        state.ask_again(&rid, &fp, again);
+                    }
                     Ok(())
                 });
                 if self.world.has(Defect::InquiryStops) {
@@ -311,11 +354,7 @@ impl Shard {
                     self.storage.write(|state| state.ask_again(&rid, &fp, again))?;
                 }
             }
-            let (next, now) = (self.storage.read()?.next_inquiry(), self.now());
-            self.storage.write(|state| match next {
-                Some(at) => state.due.plan(Item::Pending, at.min(now.plus_ms(BACKOFF_MAX_MS)), now),
-                None => state.due.done(Item::Pending),
-            })?;
+            self.plan_inquiry()?;
         }
         if net != Net::Never {
             let now = self.now();

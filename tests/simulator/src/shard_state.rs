@@ -29,6 +29,8 @@ pub(crate) struct ShardState {
     pub(crate) rules: Option<Rc<Rules>>,
     pub(crate) uses: BTreeSet<(u32, Rid)>,
     pub(crate) total: u64,
+    /// Uses that a checkout may still give back, and until when. Each is pending too.
+    pub(crate) held: BTreeMap<(u32, Rid), Instant>,
     pub(crate) pending: BTreeMap<(Rid, Fingerprint), Pending>,
     /// Redemptions that were given back: nothing of theirs that is still on its way may take a use again.
     pub(crate) undone: BTreeSet<Rid>,
@@ -70,22 +72,26 @@ impl ShardState {
     pub(crate) fn usage(&self, facts: &Facts, rid: &Rid, rules: Option<&Rules>, defect: Option<Defect>) -> Usage {
         let seq = facts.seq;
         let committed_only = defect == Some(Defect::PreparedNotCounted);
+        let of_seq = || self.held.iter().filter(move |((of, _), _)| *of == seq);
+        let held = count(of_seq().count());
+        let held_free = defect == Some(Defect::HeldNotCounted);
         let of_code = match rules.and_then(|rules| rules.uses_per_code) {
             Some(uses) => {
                 let used = self.uses_of(seq).filter(|rid| !(committed_only && self.is_pending(rid))).count();
-                count(used).min(uses)
+                count(used).min(uses + if held_free { 0 } else { held })
             }
             None => 0,
         };
-        let mut mine = self.uses_of(seq).filter(|used| used.mref() == rid.mref());
-        let earliest = mine.next().copied();
+        let of_code = if held_free { of_code.saturating_sub(held) } else { of_code };
+        let mine = || self.uses_of(seq).filter(|used| used.mref() == rid.mref());
+        let until_of_mine = of_seq().filter(|((_, holder), _)| holder.mref() == rid.mref());
         Usage {
-            held: 0,
-            held_until: None,
-            mine_held_until: None,
+            held,
+            held_until: of_seq().map(|(_, until)| *until).min(),
+            mine_held_until: until_of_mine.map(|(_, until)| *until).min(),
             of_code,
-            mine: earliest,
-            mine_count: count(mine.count()) + u64::from(earliest.is_some()),
+            mine: mine().find(|used| !self.held.contains_key(&(seq, **used))).copied(),
+            mine_count: count(mine().count()),
             of_campaign: if defect == Some(Defect::TotalIgnored) { 0 } else { self.total },
         }
     }
@@ -103,6 +109,9 @@ impl ShardState {
             return Err(Fault("a use was taken twice"));
         }
         self.total += 1;
+        if let Some(checkout) = intent.checkout() {
+            self.held.insert((seq, intent.rid), checkout.until);
+        }
         let (intent, prepared) = (Rc::clone(intent), prepared.clone());
         let key = (intent.rid, intent.fp);
         if self.pending.insert(key, Pending { seq, intent, prepared, ask_at, tries: 0 }).is_some() && !twice {
@@ -111,9 +120,19 @@ impl ShardState {
         Ok(())
     }
 
-    /// Drops a pending row; its use stays.
+    /// Drops a pending row; its use stays, and is held no more.
     pub(crate) fn commit(&mut self, rid: &Rid, fp: &Fingerprint) {
-        self.pending.remove(&(*rid, *fp));
+        if let Some(pending) = self.pending.remove(&(*rid, *fp)) {
+            self.held.remove(&(pending.seq, *rid));
+        }
+    }
+
+    /// A pending use is kept for a checkout until then; the Member is asked when that is over.
+    pub(crate) fn hold(&mut self, rid: &Rid, fp: &Fingerprint, until: Instant, ask_at: Instant) {
+        if let Some(pending) = self.pending.get_mut(&(*rid, *fp)) {
+            (pending.ask_at, pending.tries) = (ask_at, 0);
+            self.held.insert((pending.seq, *rid), until);
+        }
     }
 
     /// Drops a pending row and its use.
@@ -121,6 +140,7 @@ impl ShardState {
         let Some(pending) = self.pending.remove(&(*rid, *fp)) else {
             return Ok(());
         };
+        self.held.remove(&(pending.seq, *rid));
         if self.uses.remove(&(pending.seq, *rid)) {
             self.total = self.total.checked_sub(1).ok_or(Fault("the total would be negative"))?;
         }
@@ -131,7 +151,11 @@ impl ShardState {
     /// be was planned by a clock that was ahead.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<Pending> {
         let waits = now..=now.plus_ms(BACKOFF_MAX_MS);
-        let overdue = |pending: &&Pending| pending.ask_at == now || !waits.contains(&pending.ask_at);
+        let held = |pending: &Pending| self.held.contains_key(&(pending.seq, pending.intent.rid));
+        let overdue = |pending: &&Pending| {
+            let ahead = pending.ask_at > *waits.end() && !held(pending);
+            pending.ask_at <= now || ahead
+        };
         let mut overdue: Vec<&Pending> = self.pending.values().filter(overdue).collect();
         overdue.sort_by_key(|pending| pending.ask_at);
         overdue.into_iter().take(INQUIRIES_MAX).cloned().collect()
@@ -151,7 +175,13 @@ impl ShardState {
         }
     }
 
-    pub(crate) fn next_inquiry(&self) -> Option<Instant> {
-        self.pending.values().map(|pending| pending.ask_at).min()
+    /// When a Member is asked next: after the longest pause at the latest, but for what a checkout keeps.
+    pub(crate) fn next_inquiry(&self, now: Instant) -> Option<Instant> {
+        let longest = now.plus_ms(BACKOFF_MAX_MS);
+        let asked = |pending: &Pending| {
+            let held = self.held.contains_key(&(pending.seq, pending.intent.rid));
+            if held { pending.ask_at } else { pending.ask_at.min(longest) }
+        };
+        self.pending.values().map(asked).min()
     }
 }

@@ -131,6 +131,8 @@ impl Scenario {
             let points = i64::try_from(UNIT_COST * draw.below(6)).unwrap_or(0) + draw.between(1, 9);
             push(draw.between(0, 40), adjust(member, format!("start-{member}"), AdjustedAsset::Points, points));
         }
+        // Points go elsewhere while a pool is asked: what it has promised is given back.
+        let raced = draw.once_in(2);
         let mut at_ms = 300;
         for round in 0..2 + draw.below(3) {
             for n in 0..2 + draw.below(5) {
@@ -148,6 +150,15 @@ impl Scenario {
                         let name = format!("m{member}/{} buys {quantity} {}", wanted.key, reward.reward_id);
                         let redeem = wanted.redeem(draw, asked, other, None, name);
                         redeem.into_iter().for_each(|redeem| push(at_ms, What::Redeem(redeem)));
+                        if raced {
+                            let points = AdjustedAsset::Points;
+                            let cost = i64::try_from(UNIT_COST).unwrap_or(0) * i64::from(quantity);
+                            push(at_ms - 40, adjust(member, format!("more-{round}-{n}"), points, cost));
+                            for turn in 0..3 {
+                                let (key, less) = (format!("less-{round}-{n}-{turn}"), -draw.between(4, cost));
+                                push(at_ms + draw.between(0, 26), adjust(member, key, points, less));
+                            }
+                        }
                     }
                     3 | 4 => {
                         for (at_ms, what) in at_till(draw, &wanted, (round, n), (&reward, quantity), at_ms) {
@@ -195,9 +206,9 @@ impl Scenario {
             }
             at_ms += if draw.once_in(2) { draw.between(50, 3_000) } else { draw.between(3_000, 30_000) };
         }
-        let focus = match draw.below(12) {
-            0 => Some(Step::Take),
-            1 => Some(Step::PoolAbort),
+        let focus = match draw.below(if raced { 2 } else { 12 }) {
+            0 => Some(Step::PoolAbort),
+            1 => Some(Step::Take),
             2 => Some(Step::PoolUndo),
             3 => Some(Step::Decide),
             4 => Some(Step::PoolSettled),

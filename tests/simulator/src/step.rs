@@ -224,7 +224,7 @@ impl Step {
             Self::UseBack | Self::Hurried | Self::Woken | Self::Undone => 16,
             Self::Abort => 24,
             Self::GiveBack | Self::PoolGiveBack => 64,
-            Self::PoolAbort | Self::PoolUndo | Self::Quarantine => 24,
+            Self::PoolAbort | Self::PoolUndo | Self::Quarantine => 48,
             Self::PoolSettled | Self::PoolFlush | Self::PoolFate | Self::PoolInquire | Self::PoolAlarm => 8,
             Self::Stock | Self::Stocked | Self::Till | Self::Offered | Self::Adjusted => 8,
             Self::Take | Self::Taken => 4,
