@@ -74,7 +74,8 @@ impl Campaign {
     fn create_tables(&self) -> Result<(), Fault> {
         for statement in [
             due::SCHEMA,
-            once::SCHEMA,
+            once::SCHEMA[0],
+            once::SCHEMA[1],
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS batches (
                 n INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, from_seq INTEGER NOT NULL UNIQUE,

@@ -65,6 +65,8 @@ pub(crate) enum Ended {
 pub(crate) struct Run {
     intent: Intent,
     waiters: Vec<oneshot::Sender<Ended>>,
+    /// Decided without a record; only participants have still to hear of it.
+    ended: Option<Ended>,
 }
 
 /// Runs under way, in memory only: everything durable is in the store.
@@ -73,7 +75,7 @@ pub(crate) struct Drive {
     pub(crate) runs: RefCell<HashMap<Rid, Run>>,
     /// One redemption at a time for each campaign: the others queue, so that limits are read after the one
     /// before has been decided.
-    turns: Turns<u16>,
+    turns: Turns<TurnOf>,
     /// When the call that is being taken up came in at the Worker, for figures.
     pub(crate) arrived: Cell<Option<counterfoil_core::time::Instant>>,
 }
@@ -246,7 +248,10 @@ impl Inner {
         let wait = Duration::from_millis(u64::try_from(DECISION_WAIT_MS).unwrap_or(2_000));
         let ended = match select(waiter, pin!(Delay::from(wait))).await {
             Either::Left((ended, _)) => ended.unwrap_or(Ended::Kept),
-            Either::Right(_) => Ended::Kept,
+            // Two seconds are gone. What is decided is not kept, however long a participant takes to hear of it.
+            Either::Right(_) => {
+                self.drive.runs.borrow().get(rid).and_then(|run| run.ended.clone()).unwrap_or(Ended::Kept)
+            }
         };
         match ended {
             Ended::Recorded { .. } => self.current(rid, instance, replayed),
@@ -311,7 +316,7 @@ impl Inner {
     pub(crate) fn start(self: &Rc<Self>, intent: Intent, asked_by: Option<Participant>) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         let rid = intent.rid;
-        let run = Run { intent: intent.clone(), waiters: vec![sender] };
+        let run = Run { intent: intent.clone(), waiters: vec![sender], ended: None };
         self.drive.runs.borrow_mut().insert(rid, run);
         let inner = Rc::clone(self);
         self.state.wait_until(async move {
@@ -322,6 +327,9 @@ impl Inner {
             let unrecorded = matches!(ended, Ended::Refused(_) | Ended::Overflow);
             if unrecorded {
                 aborted.extend(asked_by.filter(|participant| !aborted.contains(participant)));
+                if let Some(run) = inner.drive.runs.borrow_mut().get_mut(&rid) {
+                    run.ended = Some(ended.clone());
+                }
                 inner.abort(&intent, &aborted).await;
             }
             let run = inner.drive.runs.borrow_mut().remove(&rid);
@@ -343,9 +351,8 @@ impl Inner {
     /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
     async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
-        // What points buy is read in the deciding transaction, and a pool out of reach must not hold up the till.
-        let turn = match intent.code() {
-            Some(code) => Some(self.drive.turns.take(code.campaign).await),
+        let turn = match turn_of(&intent) {
+            Some(key) => Some(self.drive.turns.take(key).await),
             None => None,
         };
         let waited = turn.as_ref().is_some_and(|turn| turn.waited);
@@ -512,6 +519,26 @@ impl Inner {
             }
             None => due::done(&self.storage, &open_item(rid)),
         }
+    }
+}
+
+/// Who goes one at a time.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum TurnOf {
+    /// Limits of a campaign are read after the one before has been decided.
+    Campaign(u16),
+    /// A pool is asked for what the balance still covers: many at once would each look at the whole of it, and take
+    /// codes from others until they are refused.
+    Pool(String),
+}
+
+/// What an intent waits for. Points without a pool are looked at in the deciding transaction alone, and a pool out of
+/// reach must not hold up the till.
+fn turn_of(intent: &Intent) -> Option<TurnOf> {
+    match &intent.wish {
+        Wish::Code(code) => Some(TurnOf::Campaign(code.campaign)),
+        Wish::Points(purchase) => purchase.reward.pool_id.clone().map(TurnOf::Pool),
+        Wish::Gift(gift) => gift.reward.pool_id.clone().map(TurnOf::Pool),
     }
 }
 

@@ -147,7 +147,7 @@ impl MemberStore<'_> {
             ) STRICT",
         ]
         .into_iter()
-        .chain([once::SCHEMA])
+        .chain(once::SCHEMA)
         .chain(audit_log::SCHEMA)
         .chain(reward_store::SCHEMA)
         .chain(member_phone::SCHEMA)
@@ -207,7 +207,7 @@ impl MemberStore<'_> {
         let statement = "SELECT r.decided, r.fp,
                 (SELECT count(*) FROM (SELECT 1 FROM attempts WHERE kind = ?2 AND at > ?3 LIMIT ?4)),
                 (SELECT min(at) FROM (SELECT at FROM attempts WHERE kind = ?2 AND at > ?3 ORDER BY at DESC LIMIT ?4)),
-                EXISTS (SELECT 1 FROM redemptions WHERE consumed = 1 AND campaign > 0),
+                EXISTS (SELECT 1 FROM campaign_uses WHERE uses > 0),
                 (SELECT value FROM meta WHERE key = 'attributes'), (SELECT value FROM meta WHERE key = 'profile'),
                 (SELECT uses FROM campaign_uses WHERE campaign = ?5)
             FROM (SELECT 1) LEFT JOIN redemptions r ON r.rid = ?1";
@@ -265,7 +265,7 @@ impl MemberStore<'_> {
         let statement = "SELECT count(*), min(at) FROM (
             SELECT at FROM attempts WHERE kind = ? AND at > ? ORDER BY at DESC LIMIT ?)";
         let row = first(self.0, statement, &[kind.into(), since.0.into(), allowed.into()])?;
-        let granted = "SELECT 1 FROM redemptions WHERE consumed = 1 AND campaign > 0 LIMIT 1";
+        let granted = "SELECT 1 FROM campaign_uses WHERE uses > 0 LIMIT 1";
         let has_grant = run(self.0, granted, &[])?;
         Ok(Attempts {
             in_window: row.as_ref().map_or(0, |row| row.number(0)),

@@ -27,11 +27,12 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
 /// Part of a Member's schema.
-pub(crate) const SCHEMA: [&str; 3] = [
+pub(crate) const SCHEMA: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS quotes (
         rid BLOB PRIMARY KEY, reward_id TEXT NOT NULL, expires_at INTEGER NOT NULL, doc TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('open', 'replaced', 'expired', 'confirmed', 'cancelled'))
     ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS quotes_old ON quotes (expires_at)",
     "CREATE UNIQUE INDEX IF NOT EXISTS quotes_open ON quotes (reward_id) WHERE state = 'open'",
     // What was taken is returned once, whoever writes it.
     "CREATE UNIQUE INDEX IF NOT EXISTS ledger_reversals ON ledger (json_extract(doc, '$.reverses'))

@@ -102,7 +102,8 @@ impl Merchant {
     fn create(&self) -> Result<(), Fault> {
         for statement in [
             due::SCHEMA,
-            once::SCHEMA,
+            once::SCHEMA[0],
+            once::SCHEMA[1],
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS roots (epoch INTEGER PRIMARY KEY, kcv TEXT NOT NULL) STRICT",
             "CREATE TABLE IF NOT EXISTS definitions (

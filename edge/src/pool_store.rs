@@ -65,7 +65,8 @@ impl PoolStore<'_> {
     pub(crate) fn create(&self) -> Result<(), Fault> {
         for statement in [
             due::SCHEMA,
-            crate::once::SCHEMA,
+            crate::once::SCHEMA[0],
+            crate::once::SCHEMA[1],
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS stock (
                 one INTEGER PRIMARY KEY CHECK (one = 1), free INTEGER NOT NULL CHECK (free >= 0),

@@ -33,11 +33,20 @@ pub(crate) async fn create(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
     let once = inbound.once("", &canonical(&body))?;
     let merchant = inbound.principal.merchant.as_str();
     let by = inbound.principal.actor();
-    let enrolled = objects.merchant(merchant, &MerchantOp::EnrolPool { new, by: by.clone(), once }).await?;
-    if enrolled.status_code() != 200 {
-        return Ok(enrolled);
-    }
-    let PoolEnrolment { new, replayed } = read_json(enrolled).await?;
+    let op = MerchantOp::EnrolPool { new: new.clone(), by: by.clone(), once };
+    let enrolled = objects.merchant(merchant, &op).await?;
+    let PoolEnrolment { new, replayed } = match (enrolled.status_code(), &new.pool_id) {
+        (200, _) => read_json(enrolled).await?,
+        // An id whose creation never finished has no pool yet: it is made now.
+        (409, Some(pool_id)) => {
+            let read = objects.pool_answer(&pool_name(merchant, pool_id), &PoolOp::Read).await?;
+            if read.status_code() != 404 {
+                return Ok(enrolled);
+            }
+            PoolEnrolment { new, replayed: false }
+        }
+        (_, _) => return Ok(enrolled),
+    };
     let name = pool_name(merchant, new.pool_id.as_deref().unwrap_or_default());
     let created = objects.pool_answer(&name, &PoolOp::Create { new, by }).await?;
     if !replayed {

@@ -143,10 +143,10 @@ impl ShardStore<'_> {
             (SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ?3 LIMIT 2 * ?6)),
             m.mine_count, m.mine, (SELECT used FROM total)
             FROM
-            -- Only a code with a limit of its own can be used up by holds, and by no more than its limit: a shared one
-            -- may have any number of them.
+            -- Only a code with a limit of its own can be used up by holds, and by few: a shared one may have any number
+            -- of them.
             (SELECT count(*) AS held, min(until) AS held_until FROM
-                (SELECT until FROM held WHERE seq = ?3 AND ?6 > 0 LIMIT ?6)) h,
+                (SELECT until FROM held WHERE seq = ?3 LIMIT 2 * ?6)) h,
             (SELECT count(*) AS mine_count,
                 min(CASE WHEN NOT EXISTS (SELECT 1 FROM held WHERE held.seq = u.seq AND held.rid = u.rid) THEN rid END) AS mine
                 FROM uses u WHERE seq = ?3 AND rid >= ?4 AND rid < ?5) m";

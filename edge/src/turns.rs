@@ -14,7 +14,7 @@ impl<K> Default for Turns<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Turns<K> {
+impl<K: Clone + Eq + Hash> Turns<K> {
     /// Waits for the turn, which ends when it is dropped.
     pub(crate) async fn take(&self, key: K) -> Turn<'_, K> {
         let waiting = {
@@ -26,7 +26,7 @@ impl<K: Copy + Eq + Hash> Turns<K> {
                     Some(receiver)
                 }
                 None => {
-                    queues.insert(key, VecDeque::new());
+                    queues.insert(key.clone(), VecDeque::new());
                     None
                 }
             }
@@ -41,14 +41,14 @@ impl<K: Copy + Eq + Hash> Turns<K> {
 }
 
 /// See [`Turns::take`].
-pub(crate) struct Turn<'a, K: Copy + Eq + Hash> {
+pub(crate) struct Turn<'a, K: Clone + Eq + Hash> {
     turns: &'a Turns<K>,
     key: K,
     /// Others went before: what was read before it may be old.
     pub(crate) waited: bool,
 }
 
-impl<K: Copy + Eq + Hash> Drop for Turn<'_, K> {
+impl<K: Clone + Eq + Hash> Drop for Turn<'_, K> {
     fn drop(&mut self) {
         let mut queues = self.turns.0.borrow_mut();
         loop {

@@ -218,3 +218,12 @@ describe("a deployment without a token for metrics", () => {
     }
   });
 });
+
+describe("a deployment whose token for metrics is too short to be one", () => {
+  const weak = edgeForThisFile({ vars: { METRICS_TOKEN: "short" } });
+  test("tells nobody any figure", async () => {
+    const answer = await send(weak.url, { path: "/metrics", headers: { authorization: "Bearer short" } });
+    assert.ok([401, 404, 500, 503].includes(answer.status), `${answer.status} ${answer.text}`);
+    assert.ok(!answer.text.includes("counterfoil_"));
+  });
+});

@@ -2,6 +2,7 @@
 // object that commits each request by itself, and a hot row in Postgres.
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { Watch, newRid, prepareTemplate, settledMessage } from "./direct.mjs";
 import { median, quantile, spread } from "./figures.mjs";
@@ -19,43 +20,44 @@ const PREPARED = /"prepared"/;
 /** Decided ones that a Recorder tells in one message. */
 const SETTLED_AT_ONCE = 64;
 
-/** A shard of the edge, by messages that its Members would send. What was prepared is settled in bulk, as the Recorder does. */
-async function hotShard(server, codes) {
-  const runtime = await startServer(watchedProgram(), { ...server, vars: { WATCHED: "1" } });
-  const shop = await RedeemingShop.open(runtime, { memberCount: 4 });
-  await shop.stock(codes);
-  const watch = new Watch(runtime.url);
-  const { prepare, settled } = await watch.patternsOf(shop, "CodeShard");
-  await watch.unwatch();
-  return hotParticipant({ runtime, watch, binding: "CODE_SHARD", prepare, settled, seqs: codes });
-}
+const ours = {
+  shard: { binding: "CODE_SHARD", object: "CodeShard" },
+  pool: { binding: "POOL", object: "Pool" },
+};
 
-/** A pool of the edge. */
-async function hotPool(server, codes) {
-  const runtime = await startServer(watchedProgram(), { ...server, vars: { WATCHED: "1" } });
-  const shop = await RedeemingShop.open(runtime, { memberCount: 4, pool: codes });
-  await shop.stock(64);
-  const watch = new Watch(runtime.url);
-  const { prepare, settled } = await watch.patternsOf(shop, "Pool");
-  await watch.unwatch();
-  return hotParticipant({ runtime, watch, binding: "POOL", prepare, settled });
-}
+/**
+ * A shard or a pool of the edge, by messages that its Members would send. In the server's first life they are seen; in its
+ * second nothing stands between the load and the objects. What was prepared is settled in bulk, as the Recorder does.
+ */
+async function hotParticipant(server, kind, codes) {
+  const { binding, object } = ours[kind];
+  const watched = watchedProgram();
+  const [, ...edge] = watched.modules;
+  const entry = join(import.meta.dirname, "direct-entry.js");
+  const runtime = await startServer({ ...watched, modules: [...watched.modules, entry] }, { ...server, vars: { WATCHED: "1" } });
+  const shop = await RedeemingShop.open(runtime, { memberCount: 4, pool: kind === "pool" ? codes : undefined });
+  await shop.stock(kind === "pool" ? 64 : codes);
+  const { prepare, settled } = await new Watch(runtime.url).patternsOf(shop, object);
+  await runtime.kill();
+  runtime.program = { ...watched, modules: [entry, ...edge] };
+  await runtime.start();
 
-function hotParticipant({ runtime, watch, binding, prepare, settled, seqs = Infinity }) {
-  // The first codes have been used by what made the patterns.
+  const { host } = new URL(runtime.url);
+  const bytes = (body) => requestBytes(host, { path: `/${binding}/${prepare.name}`, body });
+  const message = prepareTemplate(prepare);
+  // The first codes have been used by what was watched.
   let seq = 16;
   let waiting = [];
-  const message = prepareTemplate(prepare);
   const next = () => {
     if (waiting.length >= SETTLED_AT_ONCE) {
       const told = waiting;
       waiting = [];
-      return { bytes: watch.bytes(binding, settled.name, settledMessage(settled, told)), expect: OK, counts: false };
+      return { bytes: bytes(settledMessage(settled, told)), expect: OK, counts: false };
     }
-    if (seq >= seqs) throw new Error("there are no more codes");
-    const one = { rid: newRid(), fp: newRid().padEnd(64, "0").slice(0, 64), seq };
+    if (seq >= codes) throw new Error("there are no more codes");
+    const one = { rid: newRid(), fp: newRid().padEnd(64, "0"), seq };
     seq += 1;
-    return { bytes: watch.bytes(binding, prepare.name, message(one)), expect: OK, says: PREPARED, done: () => waiting.push(one) };
+    return { bytes: bytes(message(one)), expect: OK, says: PREPARED, done: () => waiting.push(one) };
   };
   return { runtime, next };
 }
@@ -103,7 +105,7 @@ async function contest(make, { rounds, pieceMs, server, postgres }) {
       const { env, syncs } = server();
       sides[name] = { ...(await open({ env, above: MEMORY })), syncs };
       sides[name].lines = openLines(sides[name].runtime.url, LINES);
-      await round(sides[name], pieceMs);
+      await round(sides[name], 2 * pieceMs);
     }
     const results = Object.fromEntries([...Object.keys(sides), ...(postgres ? ["postgres"] : [])].map((name) => [name, []]));
     for (let at = 0; at < rounds; at += 1) {
@@ -146,8 +148,8 @@ export async function measureHot({ rounds = 5, pieceMs = 2_000, codes = 150_000,
     try {
       const options = { rounds, pieceMs, server };
       const contests = {
-        shard: () => contest({ shard: (where) => hotShard(where, codes), object: (where) => plainObject(where, "shard") }, { ...options, postgres: postgres.missing === undefined ? { server: postgres, syncs } : undefined }),
-        pool: () => contest({ pool: (where) => hotPool(where, codes), object: (where) => plainObject(where, "pool", codes / 5) }, options),
+        shard: () => contest({ shard: (where) => hotParticipant(where, "shard", codes), object: (where) => plainObject(where, "shard") }, { ...options, postgres: postgres.missing === undefined ? { server: postgres, syncs } : undefined }),
+        pool: () => contest({ pool: (where) => hotParticipant(where, "pool", codes), object: (where) => plainObject(where, "pool", codes / 5) }, options),
       };
       measured[kind] = {};
       for (const name of participants) measured[kind][name] = summary(await contests[name](), name);

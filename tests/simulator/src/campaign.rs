@@ -132,9 +132,13 @@ impl Campaign {
         for item in items {
             let done = match item {
                 Item::Push => self.push().await,
-                Item::Open(_) | Item::Pending | Item::Reward(..) | Item::Undo(_) | Item::Report | Item::Wake => {
-                    self.storage.write(|state| state.due.done(item))
-                }
+                Item::Open(_)
+                | Item::Pending
+                | Item::Reward(..)
+                | Item::Undo(_)
+                | Item::Report
+                | Item::Hold(_)
+                | Item::Wake => self.storage.write(|state| state.due.done(item)),
             };
             self.world.survive(party, &self.storage, item, done);
         }

@@ -240,6 +240,7 @@ fn call(mrefs: &[Mref], member: usize, key: &str, code: (u16, u32), manner: &Man
         order,
         respond_async,
         asked: Asked::Code,
+        checkout: None,
     }))
 }
 

@@ -6,7 +6,7 @@ use crate::scenario::What;
 use crate::shop::adjust;
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;
-use counterfoil_core::limits::DAY_MS;
+use counterfoil_core::limits::{DAY_MS, HOLD_MS};
 use counterfoil_core::protocol::MESSAGE_VERSION;
 use counterfoil_core::wire::{AdjustedAsset, CampaignStatus};
 use std::rc::Rc;
@@ -38,11 +38,18 @@ impl World {
                 self.happens(Party::Member(member), Step::Till, Request::Till(call));
             }
         }
+        if let Some(how) = self.strikes_how(step, Kind::HoldEnds) {
+            let member = Party::Member(usize::try_from(how).unwrap_or(0) % self.members.len().max(1));
+            self.set_clock(member, HOLD_MS);
+            self.later(self.held_ms(how >> 8, 2, 2_000), move |world| world.set_clock(member, 0));
+        }
         if let Some(how) = self.strikes_how(step, Kind::Reversal) {
             let member = usize::try_from(how).unwrap_or(0) % self.members.len().max(1);
             let decided = self.members.get(member).map(|disk| disk.safe());
             let rids = decided.map(|state| state.redemptions.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
-            if let Some(rid) = usize::try_from(how >> 8).unwrap_or(0).checked_rem(rids.len()).and_then(|at| rids.get(at)) {
+            if let Some(rid) =
+                usize::try_from(how >> 8).unwrap_or(0).checked_rem(rids.len()).and_then(|at| rids.get(at))
+            {
                 let wish = if how % 3 == 0 {
                     Wish::ResolveCancelled { unknown_outcome: false }
                 } else {

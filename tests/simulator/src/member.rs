@@ -45,7 +45,7 @@ pub(crate) struct Member {
     pub(crate) number: usize,
     pub(crate) storage: Storage<MemberState>,
     pub(crate) runs: RefCell<BTreeMap<Rid, Run>>,
-    pub(crate) queues: RefCell<BTreeMap<u16, VecDeque<oneshot::Sender<()>>>>,
+    pub(crate) queues: RefCell<BTreeMap<(u16, Option<u32>), VecDeque<oneshot::Sender<()>>>>,
     /// Tries at the fulfiller that are under way in this instance.
     pub(crate) trying: RefCell<BTreeSet<(Rid, u8)>>,
     /// For [`Defect::OlderTryOverwrites`]: rewards as they were when their try began.
@@ -97,6 +97,7 @@ impl Member {
             Request::Redeem(call) => Ok(Reply::Answer(self.redeem(&call).await.unwrap_or_else(Answer::Failed))),
             Request::Inquire { intent, prepared } => self.fate(&intent, &prepared).map(Reply::Fate),
             Request::InquirePool { intent } => self.pool_fate(&intent).map(Reply::Fate),
+            Request::Checkout(call) => self.checkout(&call).await.map(Reply::Checkout),
             Request::Till(call) => self.till(&call).map(Reply::Till),
             Request::Operate(order) => self.operate(&order).map(Reply::Operated),
             // Checked outside the Member, by another clock.
@@ -124,12 +125,13 @@ impl Member {
             | Request::EndpointTested
             | Request::Take { .. }
             | Request::Stock(_)
+            | Request::Preview { .. }
             | Request::Webhook(_) => Err(Fault("not asked of a member")),
         }
     }
 
     /// Step 2: a request arrives.
-    async fn redeem(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
+    pub(crate) async fn redeem(self: &Rc<Self>, call: &RedeemCall) -> Result<Answer, Fault> {
         if !matches!(call.asked, Asked::Code) {
             return self.wish(call).await;
         }
@@ -214,31 +216,33 @@ impl Member {
             return Ok(None);
         };
         let now = self.now();
+        let currency = call.checkout.as_ref().map(|checkout| checkout.currency.clone());
+        let facts = self.facts(ReadCode { campaign, seq, epoch_revoked }, currency)?;
         Ok(Some(Intent {
             v: MESSAGE_VERSION,
             rid: call.rid,
             fp: call.fp,
-            wish: Wish::Code(CodeWish {
-                campaign,
-                facts: Facts {
-                    at: now,
-                    seq,
-                    epoch: 0,
-                    profile: Profile::S20,
-                    epoch_revoked,
-                    method: Method::Frontend,
-                    currency: None,
-                    attributes: Attributes::default(),
-                    roles: vec![],
-                    member_uses: self.storage.read()?.uses(campaign),
-                },
-                checkout: None,
-            }),
+            wish: Wish::Code(CodeWish { campaign, facts, checkout: call.checkout.clone() }),
             order: call.order.clone(),
             actor: None,
             arrived: None,
             deadline: now.plus_ms(INTENT_DEADLINE_MS),
         }))
+    }
+
+    pub(crate) fn facts(&self, code: ReadCode, currency: Option<String>) -> Result<Facts, Fault> {
+        Ok(Facts {
+            at: self.now(),
+            seq: code.seq,
+            epoch: 0,
+            profile: Profile::S20,
+            epoch_revoked: code.epoch_revoked,
+            method: Method::Frontend,
+            currency,
+            attributes: Attributes::default(),
+            roles: vec![],
+            member_uses: self.storage.read()?.uses(code.campaign),
+        })
     }
 
     /// `Prefer: respond-async`.

@@ -8,8 +8,8 @@ use crate::member_state::MemberState;
 use crate::message::{Answer, Asked, CheckoutAnswer, CheckoutCall, ReadCode, RedeemCall, Reply, Request, Wanted};
 use crate::step::Step;
 use counterfoil_core::checkout::{
-    Book, CommitStep, Hold, Purse, Source, Worth, ends_at, let_go_code, let_go_credit, move_code, take_credit, use_code,
-    use_credit,
+    Book, CommitStep, Hold, Purse, Source, Worth, ends_at, let_go_code, let_go_credit, move_code, take_credit,
+    use_code, use_credit,
 };
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::member::Known;
@@ -71,7 +71,9 @@ impl Desk<'_> {
         let mut book = before.clone();
         if defect == Some(Defect::EndedAgain) && ended == HoldState::Expired {
             let again = self.state.holds.get(rid).map(|(_, hold)| hold.clone());
-            if let Some((hold, (money, ledger_id))) = again.as_ref().and_then(|hold| Some((hold, hold.wallet_credit()?))) {
+            if let Some((hold, (money, ledger_id))) =
+                again.as_ref().and_then(|hold| Some((hold, hold.wallet_credit()?)))
+            {
                 let changes = self.with_wallet(|purse| let_go_credit(purse, hold, money, ledger_id));
                 self.write(hold, changes.map_err(|_| Fault("too much credit"))?, vec![])?;
             }
@@ -88,8 +90,7 @@ impl Desk<'_> {
                 .map_err(|_| Fault("held credit does not fit into the wallet any more"))?,
             None => {
                 let names = self.member.world.names();
-                let mut changes =
-                    self.with_view(rid, |view| let_go_code(view, &hold, &self.actor, &names, self.at))?;
+                let mut changes = self.with_view(rid, |view| let_go_code(view, &hold, &self.actor, &names, self.at))?;
                 changes.give_back &= defect != Some(Defect::HeldUseKept);
                 changes
             }
@@ -133,7 +134,8 @@ impl Desk<'_> {
                 let participant = Participant::Shard { campaign: *campaign, shard: 0 };
                 let settled = Settled { participant, rid: hold.rid, fp };
                 let what = (reward, *quantity);
-                let used = self.with_view(&hold.rid, |view| use_code(view, hold, what, &self.actor, &names, self.at))?;
+                let used =
+                    self.with_view(&hold.rid, |view| use_code(view, hold, what, &self.actor, &names, self.at))?;
                 used.map(|changes| (changes, Some(settled)))
             }
             Source::Wallet { .. } | Source::Reward { .. } => {

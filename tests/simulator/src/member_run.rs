@@ -8,6 +8,7 @@ use crate::member_reward::Outside;
 use crate::member_state::MemberState;
 use crate::message::{Out, Party, Reply, Request};
 use crate::step::Step;
+use counterfoil_core::checkout::Book;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::INTENT_DEADLINE_MS;
 use counterfoil_core::protocol::member::{
@@ -15,7 +16,7 @@ use counterfoil_core::protocol::member::{
 };
 use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::{Participant, Settled};
-use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms};
+use counterfoil_core::protocol::{CodeWish, Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms};
 use counterfoil_core::quote::Quote;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{Event, Wallet};
@@ -60,7 +61,7 @@ impl Member {
     /// Steps 3 to 5 for one redemption, one at a time for each campaign. Answers whom to tell that it is given back.
     pub(crate) async fn run(self: &Rc<Self>, intent: &Intent) -> (Ended, Vec<Participant>) {
         let mut intent = intent.clone();
-        let _turn = self.take_turn(intent.campaign()).await;
+        let _turn = self.take_turn((intent.campaign(), None)).await;
         for _ in 0..LATE_MAX {
             match self.storage.read().map(|state| state.uses(intent.campaign())) {
                 Ok(_) if self.world.has(Defect::LimitReadEarly) => {}
@@ -85,11 +86,10 @@ impl Member {
                     return (ended, if abort { asked.prepared(&intent) } else { vec![] });
                 }
                 Ok((Some(ended), Settlement::Abort)) => {
-                    let mut aborted = asked.prepared(&intent);
-                    if self.world.has(Defect::ShardAbortOnly) {
-                        aborted.truncate(1);
+                    if matches!(ended, Ended::Refused(_)) {
+                        self.world.oracle.borrow_mut().unrecorded.insert(intent.rid);
                     }
-                    return (ended, aborted);
+                    return (ended, asked.prepared(&intent));
                 }
                 Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
                 Ok((None, _)) => {}
@@ -156,7 +156,7 @@ impl Member {
             opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
             quote: read.quote.as_ref(),
             last_bought_at: read.last_bought_at,
-            book: None,
+            book: read.book.as_ref(),
             member_id,
             pid,
         }
@@ -223,7 +223,9 @@ impl Member {
     }
 
     pub(crate) fn aborts_undecided(&self) -> bool {
-        self.world.has(Defect::AbortUndecided) || self.world.has(Defect::AbortUndoesSettled)
+        self.world.has(Defect::AbortUndecided)
+            || self.world.has(Defect::AbortUndoesSettled)
+            || self.world.has(Defect::PoolAbortUndoes)
     }
 
     pub(crate) fn remember_feed(&self, state: &mut MemberState) {
@@ -313,6 +315,8 @@ impl Member {
         self.start_tries(&intent.rid);
         self.start_report();
         Ok(match settlement {
+            // Asked again it hears how long it is kept for its checkout.
+            Settlement::None if intent.checkout().is_some() => self.known_fate(intent)?.unwrap_or(Fate::Aborted),
             Settlement::Settle => Fate::Committed,
             Settlement::Abort | Settlement::None => Fate::Aborted,
         })
@@ -350,7 +354,14 @@ impl Member {
         if self.world.has(Defect::RunningIsNo) && running && !matches!(known, Known::Decided(_)) {
             return Ok(Some(Fate::Aborted));
         }
-        Ok(inquire(known, consumed, None, running, &intent.fp).ok())
+        let held_until = self.storage.read()?.held_until(&intent.rid);
+        if self.world.has(Defect::HeldIsSettled) && held_until.is_some() {
+            return Ok(Some(Fate::Committed));
+        }
+        if self.world.has(Defect::HeldIsNo) && held_until.is_some() {
+            return Ok(Some(Fate::Aborted));
+        }
+        Ok(inquire(known, consumed, held_until, running, &intent.fp).ok())
     }
 
     /// Step 6: what was decided against is given back at once; the rest the Recorder tells in bulk. When a message
@@ -382,7 +393,7 @@ impl Member {
     }
 
     /// Waits for this campaign's turn; the turn ends when the guard is dropped.
-    pub(crate) async fn take_turn(self: &Rc<Self>, campaign: u16) -> Turn {
+    pub(crate) async fn take_turn(self: &Rc<Self>, campaign: (u16, Option<u32>)) -> Turn {
         let waiting = {
             let mut queues = self.queues.borrow_mut();
             match queues.get_mut(&campaign) {
@@ -436,6 +447,10 @@ impl Member {
     ) -> Result<(), Fault> {
         match item {
             Item::Open(rid) => self.drive_again(&rid)?,
+            Item::Hold(rid) => {
+                let member = Rc::clone(self);
+                outside.push((item, Box::pin(async move { member.expire_hold(&rid).await })));
+            }
             Item::Undo(rid) => outside.push((item, Box::pin(Rc::clone(self).give_back(rid)))),
             Item::Reward(rid, index) if *tries < TRIES_PER_TURN => {
                 if let Some(work) = self.wake_reward(rid, index)? {
@@ -488,15 +503,22 @@ impl Asked {
 pub(crate) struct Read {
     quote: Option<Quote>,
     last_bought_at: Option<Instant>,
+    book: Option<Book>,
 }
 
 impl Read {
     pub(crate) fn of(state: &MemberState, intent: &Intent) -> Self {
+        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
+            let held = state.hold_of_code(*campaign, facts.seq).filter(|hold| hold.rid != intent.rid);
+            let twin_until = held.map(|hold| hold.expires_at);
+            let book = Book { twin_until, ..state.book(&checkout.order) };
+            return Self { book: Some(book), ..Self::default() };
+        }
         let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
             return Self::default();
         };
         let quote = state.quotes.get(&terms.quote).cloned();
-        Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id) }
+        Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id), book: None }
     }
 }
 
@@ -509,10 +531,10 @@ pub(crate) fn pool_name(pool: usize) -> String {
     format!("pool-{pool}")
 }
 
-/// The right to redeem in one campaign.
+/// The right to redeem in one campaign, or to hold one code.
 pub(crate) struct Turn {
     member: Rc<Member>,
-    campaign: u16,
+    campaign: (u16, Option<u32>),
 }
 
 impl Drop for Turn {

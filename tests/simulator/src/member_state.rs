@@ -4,6 +4,7 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::{Due, Item};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
+use counterfoil_core::checkout::{Hold, Order};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
 use counterfoil_core::protocol::member::{Attempts, Decision, Known};
@@ -81,6 +82,11 @@ pub(crate) struct MemberState {
     /// By redemption, and by pool where it is not the shard that must hear.
     pub(crate) undo: BTreeMap<(Rid, Option<usize>), Undo>,
     pub(crate) quotes: BTreeMap<Rid, Quote>,
+    pub(crate) orders: BTreeMap<String, Order>,
+    /// With their numbers.
+    pub(crate) holds: BTreeMap<Rid, (u64, Hold)>,
+    /// Keys of holds, and what was held under them.
+    pub(crate) kept: BTreeMap<String, Rid>,
     /// Keys of adjustments, and how each was answered.
     pub(crate) once: BTreeMap<String, Option<Refusal>>,
     pub(crate) chain: Vec<Rc<Link>>,
@@ -222,6 +228,9 @@ impl MemberState {
         if let Some(quote) = &decision.quote_confirmed {
             self.confirm_quote(quote, defect)?;
         }
+        if let (Some(hold), Some(checkout)) = (&decision.hold, intent.checkout()) {
+            self.add_hold(hold, &checkout.total(), now, defect);
+        }
         self.write_effects(decision.changes, pid, settled, now, defect)
     }
 
@@ -230,6 +239,19 @@ impl MemberState {
         &mut self,
         rid: &Rid,
         changes: Changes,
+        pid: &str,
+        now: Instant,
+        defect: Option<Defect>,
+    ) -> Result<Vec<Rc<Event>>, Fault> {
+        self.write_settling(rid, changes, vec![], pid, now, defect)
+    }
+
+    /// As [`MemberState::write`], with what participants are told.
+    pub(crate) fn write_settling(
+        &mut self,
+        rid: &Rid,
+        changes: Changes,
+        settled: Vec<Settled>,
         pid: &str,
         now: Instant,
         defect: Option<Defect>,
@@ -260,7 +282,7 @@ impl MemberState {
         if pool.is_some() {
             self.add_undo(rid, pool, Undo { campaign: 0, seq: 0, tries: 0 }, now);
         }
-        self.write_effects(changes, pid, vec![], now, defect)
+        self.write_effects(changes, pid, settled, now, defect)
     }
 
     /// A gift: decided in one commit, by nobody but its Member.
@@ -311,6 +333,10 @@ impl MemberState {
     }
 
     fn confirm_quote(&mut self, rid: &Rid, defect: Option<Defect>) -> Result<(), Fault> {
+        if defect == Some(Defect::OfferFromMemory) {
+            self.quotes.entry(*rid).and_modify(|quote| quote.state = QuoteState::Confirmed);
+            return Ok(());
+        }
         if defect == Some(Defect::OfferUnmarked) {
             return Ok(());
         }
@@ -322,7 +348,8 @@ impl MemberState {
     /// When points last bought this reward; what was taken back since does not count.
     pub(crate) fn last_bought_at(&self, reward_id: &str) -> Option<Instant> {
         let bought = self.redemptions.values().filter(|record| record.bought.as_deref() == Some(reward_id));
-        let kept = bought.filter(|record| !matches!(record.doc.status, RedemptionStatus::Reversed | RedemptionStatus::Cancelled));
+        let kept = bought
+            .filter(|record| !matches!(record.doc.status, RedemptionStatus::Reversed | RedemptionStatus::Cancelled));
         kept.map(|record| record.decided_at).max()
     }
 

@@ -75,10 +75,25 @@ pub(crate) struct RedeemCall {
 #[derive(Clone, Debug)]
 pub(crate) enum CheckoutCall {
     /// Once for each key.
-    Hold { order: &'static str, rid: Rid, fp: Fingerprint, total: Credit, wanted: Wanted, key: String },
-    LetGo { order: &'static str, rid: Rid },
-    Commit { order: &'static str, total: Option<Credit> },
-    Release { order: &'static str },
+    Hold {
+        order: &'static str,
+        rid: Rid,
+        fp: Fingerprint,
+        total: Credit,
+        wanted: Wanted,
+        key: String,
+    },
+    LetGo {
+        order: &'static str,
+        rid: Rid,
+    },
+    Commit {
+        order: &'static str,
+        total: Option<Credit>,
+    },
+    Release {
+        order: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +135,21 @@ pub(crate) enum Stocking {
 /// What is asked at a till.
 #[derive(Clone, Debug)]
 pub(crate) enum TillCall {
-    Offer { quote: Rid, reward: Rc<RewardDefinition>, quantity: u32, again: bool, by: &'static str },
-    CancelOffer { quote: Rid },
+    Offer {
+        quote: Rid,
+        reward: Rc<RewardDefinition>,
+        quantity: u32,
+        again: bool,
+        by: &'static str,
+    },
+    CancelOffer {
+        quote: Rid,
+    },
     /// Once for each key.
-    Adjust { key: String, adjustment: Adjustment },
+    Adjust {
+        key: String,
+        adjustment: Adjustment,
+    },
 }
 
 /// How a till is answered.

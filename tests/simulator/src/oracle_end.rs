@@ -59,7 +59,9 @@ impl Oracle {
             let for_balance = |rid: &Rid| member_state(rid).is_some_and(|member| waits(world, &member, rid));
             // One that was only just taken, at an operator's word, will be asked about.
             let left = |(rid, _): &(Rid, Fingerprint), pending: &Pending| {
-                !for_balance(rid) && (pending.tries > 0 || pending.ask_at <= world.now())
+                // What is kept for a checkout is asked about when that is over.
+                let held = state.held.contains_key(&(pending.seq, *rid));
+                !held && !for_balance(rid) && (pending.tries > 0 || pending.ask_at <= world.now())
             };
             if let Some(((rid, fp), _)) = state.pending.iter().find(|(key, pending)| left(key, pending)) {
                 return Err(Violation::new("I6", format!("P{n}: {} is still pending", self.name(rid, fp))));
@@ -93,6 +95,8 @@ impl Oracle {
             if is_parked(world, Party::Campaign(n), &campaign.due, Item::Push) {
                 continue;
             }
+            let parked = is_parked(world, Party::Shard(n), &shard.due, Item::Pending);
+            ensure(shard.held.is_empty() || parked, "held", || format!("P{n} holds a use for ever"))?;
             let works_by = shard.rules.as_ref().map(|rules| rules.version);
             ensure(works_by.is_none_or(|version| version == campaign.rules.version), "rules", || {
                 format!("C{n} has version {}, its shard works by {works_by:?}", campaign.rules.version)

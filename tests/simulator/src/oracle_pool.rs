@@ -8,6 +8,7 @@ use crate::pool_state::PoolState;
 use crate::shop::UNIT_COST;
 use crate::world::World;
 use counterfoil_core::ids::Rid;
+use counterfoil_core::protocol::Wish;
 use counterfoil_core::quote::QuoteState;
 use counterfoil_core::wire::{LedgerRow, RedemptionStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +47,8 @@ impl Oracle {
         }
         let free = now.returned.iter().copied().chain(now.counters.next..now.codes.len());
         for code in free.filter_map(|number| now.codes.get(number)) {
-            ensure(!self.shown.contains_key(&(n, code.clone())), "I2", || {
+            let seen = self.shown.get(&(n, code.clone()));
+            ensure(seen.is_none_or(|rid| self.unrecorded.contains(rid)), "I2", || {
                 format!("S{n}: {code} is free, and somebody has seen it")
             })?;
         }
@@ -57,6 +59,13 @@ impl Oracle {
         for ((rid, fp), pending) in &now.pending {
             let name = || format!("{} has promo codes", self.name(rid, fp));
             ensure(now.taken.values().any(|owner| owner == rid), "I2", || format!("{} and has none", name()))?;
+            let wanted = match &pending.intent.wish {
+                Wish::Points(purchase) => usize::try_from(purchase.quantity).unwrap_or(0),
+                Wish::Gift(_) => 1,
+                Wish::Code(_) => now.numbers(rid).len(),
+            };
+            let has = now.numbers(rid).len();
+            ensure(has == wanted, "I2", || format!("{}, {has} where {wanted} were asked for", name()))?;
             armed(world, Party::Pool(n), &now.due, Item::Pending, Some(pending.ask_at), name)?;
             let new = !before.pending.contains_key(&(*rid, *fp));
             ensure(!new || pending.intent.deadline >= clock, "deadline", || {
@@ -95,7 +104,7 @@ impl Oracle {
         let mut returned = BTreeSet::new();
         let mut adjusted = BTreeSet::new();
         for row in &now.ledger {
-            let again = row.reverses.as_ref().is_some_and(|id| row.kind != "release" && !returned.insert(id));
+            let again = row.reverses.as_ref().is_some_and(|id| !returned.insert((&row.kind, id)));
             ensure(!again, "I12", || format!("M{n}: a ledger row is returned twice"))?;
             let twice = row.kind == "adjustment" && !adjusted.insert(&row.reason);
             ensure(!twice, "I5", || format!("M{n}: an adjustment was made twice"))?;
@@ -111,8 +120,11 @@ impl Oracle {
         })?;
         for code in lines {
             let owner = pool.codes.iter().position(|known| known == code).and_then(|number| pool.taken.get(&number));
-            ensure(owner == Some(rid), "I2", || format!("{name}: {code} is not its own in the pool"))?;
-            let other = self.shown.insert((place, code.clone()), *rid).is_some_and(|other| other != *rid);
+            ensure(owner == Some(rid) || self.unrecorded.contains(rid), "I2", || {
+                format!("{name}: {code} is not its own in the pool")
+            })?;
+            let known = self.shown.insert((place, code.clone()), *rid);
+            let other = known.is_some_and(|other| other != *rid && !self.unrecorded.contains(&other));
             ensure(!other, "I2", || format!("{name}: {code} belongs to two redemptions"))?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use counterfoil_core::audit::NOTHING_BEFORE;
 use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::reward::{MOVES, RewardRecord};
 use counterfoil_core::webhook::schedule::delay_ms;
-use counterfoil_core::wire::{LedgerRow, RedemptionStatus, RewardState, RewardType, RewardValue};
+use counterfoil_core::wire::{HoldState, LedgerRow, RedemptionStatus, RewardState, RewardType, RewardValue};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -131,7 +131,9 @@ fn effects(n: usize, now: &MemberState) -> Checked {
         })?;
         let receipts = rows.clone().filter(|row| row.kind == "redemption").count();
         let each = if record.pool.is_some() { usize::try_from(record.doc.quantity).unwrap_or(0) } else { 1 };
-        ensure(receipts == if expected > 0 { each } else { 0 }, "I7", || format!("M{n}: a redemption has {receipts} receipts"))?;
+        ensure(receipts == if expected > 0 { each } else { 0 }, "I7", || {
+            format!("M{n}: a redemption has {receipts} receipts")
+        })?;
         if expected == 0 {
             ensure(rows.count() == 0, "I11", || format!("M{n} has effects of what was not granted"))?;
             continue;
@@ -139,8 +141,9 @@ fn effects(n: usize, now: &MemberState) -> Checked {
         payment(n, record, &rows.clone().collect::<Vec<_>>())?;
         let spent = record.doc.points_spent.is_some();
         let paid = |id: &String| spent && record.doc.ledger.iter().any(|line| line.ledger_id == *id);
-        let taken =
-            |row: &&Rc<LedgerRow>| row.reverses.is_some() || row.asset == "reward" || paid(&row.ledger_id);
+        let taken = |row: &&Rc<LedgerRow>| {
+            row.reverses.is_some() || row.asset == "reward" || row.kind == "order" || paid(&row.ledger_id)
+        };
         let given: Vec<_> = rows.clone().filter(|row| !taken(row)).map(|row| &row.ledger_id).collect();
         let back: Vec<_> = rows.filter_map(|row| row.reverses.as_ref()).collect();
         let left: Vec<_> = given.iter().filter(|id| !back.contains(id)).collect();
@@ -370,6 +373,8 @@ pub(crate) fn finished(world: &World, n: usize, state: &MemberState) -> Checked 
         }
     }
     let waits = |item| is_parked(world, party, &state.due, item);
+    let left = state.holds.values().any(|(_, hold)| hold.state == HoldState::Held && !waits(Item::Hold(hold.rid)));
+    ensure(!left, "holds", || format!("M{n}: something is held for ever"))?;
     let told = state.outbox.is_empty() || waits(Item::Report);
     ensure(told, "recorder", || format!("M{n}: {} rows never reached the Recorder", state.outbox.len()))?;
     let back = state.undo.keys().all(|(rid, _)| waits(Item::Undo(*rid)));

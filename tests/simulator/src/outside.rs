@@ -71,6 +71,20 @@ impl World {
                     world.delay(500).await;
                 }
             }),
+            What::Checkout { member, call, tries } => self.spawn(party, async move {
+                for _ in 0..tries {
+                    let request = Request::Checkout(Rc::clone(&call));
+                    let answer = world.ask(Party::Member(member), Step::Checkout, request).await;
+                    if let Ok(Reply::Checkout(answer)) = answer {
+                        let checked = world.oracle.borrow().at_checkout(&world, member, &call, &answer);
+                        if let Err(violation) = checked {
+                            world.violated(violation);
+                        }
+                        return;
+                    }
+                    world.delay(500).await;
+                }
+            }),
             What::Test => self.spawn(party, async move {
                 let _ = world.ask(Party::Merchant, Step::Test, Request::EndpointTested).await;
             }),

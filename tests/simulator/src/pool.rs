@@ -3,8 +3,8 @@
 use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage};
 use crate::due::{Item, Net};
-use crate::message::{Party, Reply, Request, Stocking};
 use crate::member_state::count;
+use crate::message::{Party, Reply, Request, Stocking};
 use crate::pool_state::PoolState;
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;

@@ -2,7 +2,7 @@
 
 use crate::draw::{Manner, bonus, campaign, change, mrefs, order, redeem, redeem_as, redemption, rewarding};
 use crate::fault::{Bias, Cut};
-use crate::message::{Change, RedeemCall, Stocking, TillCall, Wish};
+use crate::message::{Change, CheckoutCall, RedeemCall, Stocking, TillCall, Wish};
 use crate::prng::Prng;
 use crate::step::{Fault, Step};
 use counterfoil_core::ids::{IdKey, Mref};
@@ -60,6 +60,12 @@ pub(crate) enum What {
         call: Rc<TillCall>,
         tries: u32,
     },
+    /// Something is held for an order, or the order ends.
+    Checkout {
+        member: usize,
+        call: Rc<CheckoutCall>,
+        tries: u32,
+    },
     /// An administrator tests the endpoint, with success.
     Test,
 }
@@ -88,7 +94,8 @@ pub(crate) const ISSUED_FIRST: u32 = 1;
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
-        match draw.below(34) {
+        match draw.below(38) {
+            34..=37 => return Self::checkout(&mut draw, id_key, merchant),
             26..=33 => return Self::shop(&mut draw, id_key, merchant),
             23..=25 => return Self::cancelled(&mut draw, id_key, merchant),
             21 | 22 => return Self::disabled(&mut draw, id_key, merchant),
@@ -325,6 +332,13 @@ impl Scenario {
         }
         let focus = [Step::Decide, Step::Abort, Step::GiveBack].get(draw.index(3)).copied();
         let quiet_after_ms = at_ms + draw.between(12_000, 40_000);
-        Self { mrefs, campaigns: vec![rules], pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self {
+            mrefs,
+            campaigns: vec![rules],
+            pools: 0,
+            actions,
+            quiet_after_ms,
+            bias: Bias { focus, ..Bias::default() },
+        }
     }
 }

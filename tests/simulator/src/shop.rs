@@ -4,16 +4,18 @@ use crate::draw::{Manner, bonus, campaign, definition, mrefs, order, redemption}
 use crate::fault::Bias;
 use crate::member_operate::STAFF;
 use crate::member_run::pool_name;
-use crate::message::{Asked, ReadCode, RedeemCall, Stocking, TillCall, Wish};
+use crate::message::{Asked, CheckoutCall, ReadCode, RedeemCall, Stocking, TillCall, Wanted as Holding, Wish};
 use crate::prng::Prng;
 use crate::scenario::{Action, Redeem, Scenario, What};
-use crate::step::Step;
+use crate::step::{Fault, Step};
 use counterfoil_core::adjustment::Adjustment;
 use counterfoil_core::ids::{Fingerprint, IdKey, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::wire::{AdjustedAsset, RewardDefinition, RewardType, RewardValue};
+use counterfoil_core::limits::HOLD_MS;
+use counterfoil_core::wire::{AdjustedAsset, Credit, RewardDefinition, RewardType, RewardValue};
 use std::rc::Rc;
 
+const ORDERS: [&str; 2] = ["o-1", "o-2"];
 /// Points for one unit of whatever is sold.
 pub(crate) const UNIT_COST: u64 = 10;
 /// Somebody at another till.
@@ -73,7 +75,7 @@ impl Wanted<'_> {
         };
         let typed = ReadCode { campaign: 0, seq: 0, epoch_revoked: false };
         let (fp, respond_async) = (Fingerprint::of(&[text.as_bytes()]), self.respond_async);
-        Some(Rc::new(RedeemCall { rid, fp, code: None, typed, order: None, respond_async, asked }))
+        Some(Rc::new(RedeemCall { rid, fp, code: None, typed, order: None, respond_async, asked, checkout: None }))
     }
 
     /// One intent, and those who may meet it.
@@ -208,15 +210,102 @@ impl Scenario {
         }
         let focus = match draw.below(if raced { 2 } else { 12 }) {
             0 => Some(Step::PoolAbort),
-            1 => Some(Step::Take),
+            1 | 6 => Some(Step::Take),
             2 => Some(Step::PoolUndo),
             3 => Some(Step::Decide),
             4 => Some(Step::PoolSettled),
             5 => Some(Step::Taken),
             _ => None,
         };
+        let outage = draw.once_in(10).then_some((Step::Take, Fault::Duplicated));
         let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
-        Self { mrefs, campaigns, pools, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self { mrefs, campaigns, pools, actions, quiet_after_ms, bias: Bias { focus, outage, ..Bias::default() } }
+    }
+}
+
+impl Scenario {
+    /// Codes and credit are held for orders; orders are placed, given up, or left to the clock.
+    pub(crate) fn checkout(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
+        let mrefs = mrefs(id_key, merchant, 1 + draw.index(3));
+        let campaigns: Vec<_> = (1..=1 + draw.below(2))
+            .map(|number| {
+                let mut rules = campaign(draw, number);
+                let money = RewardValue::Credit { currency: "EUR".to_owned(), amount_minor: 500 };
+                let (kind, value) = match draw.below(4) {
+                    0 => (RewardType::Discount, RewardValue::Percent { percent: 20 }),
+                    1 => (RewardType::Discount, money),
+                    _ => (RewardType::Credit, money),
+                };
+                let mechanic = counterfoil_core::wire::Mechanic::Wallet {};
+                rules.reward = RewardDefinition { kind, value, mechanic, ..bonus() };
+                if draw.once_in(2) {
+                    (rules.total, rules.per_member) = (None, None);
+                }
+                rules
+            })
+            .collect();
+        let mut actions = vec![];
+        let mut push = |at_ms: i64, what: What| actions.push(Action { at_ms: at_ms.max(0), what });
+        for member in 0..mrefs.len() {
+            let credit = draw.between(100, 1_500);
+            push(0, adjust(member, format!("start-{member}"), AdjustedAsset::Credit, credit));
+        }
+        let mut at_ms = 300;
+        let mut made: Vec<(usize, &'static str, Rid)> = vec![];
+        for round in 0..3 + draw.below(4) {
+            for n in 0..1 + draw.below(4) {
+                let (member, order) = (draw.index(mrefs.len()), ORDERS.get(draw.index(2)).copied().unwrap_or("o-1"));
+                let Some(mref) = mrefs.get(member) else { continue };
+                let number = |n: u64| u8::try_from(n).unwrap_or(0);
+                let total = Credit { currency: "EUR".to_owned(), amount_minor: 200 * (1 + draw.below(8)) };
+                let key = format!("hold-{round}-{n}");
+                let close = draw.between(0, 90);
+                let campaign = u16::try_from(1 + draw.index(campaigns.len())).unwrap_or(1);
+                let seq = u32::from(campaigns.iter().any(|rules| rules.uses_per_code.is_some()) && draw.once_in(3));
+                if draw.once_in(5) {
+                    let code = (campaign, seq);
+                    let redeem = redemption(&mrefs, member, draw.below(3), code, &Manner::default());
+                    redeem.into_iter().for_each(|redeem| push(at_ms + close, What::Redeem(redeem)));
+                    continue;
+                }
+                let (wanted, rid) = if draw.once_in(3) {
+                    let rid = Rid::random(mref, [number(round), number(n), 9, 9, 9, 9, 9, 9, 9, 9]);
+                    (Holding::Credit(100 * (1 + draw.below(9))), rid)
+                } else {
+                    let rid = Rid::derive(mref, "member", &format!("member-{member}"), "POST /v1/orders/holds", &key);
+                    (Holding::Code(ReadCode { campaign, seq, epoch_revoked: false }), rid)
+                };
+                let fp = Fingerprint::of(&[format!("{wanted:?} {order} {total:?}").as_bytes()]);
+                made.push((member, order, rid));
+                let call = Rc::new(CheckoutCall::Hold { order, rid, fp, total, wanted, key });
+                let tries = 1 + u32::from(draw.once_in(2));
+                push(at_ms + close, What::Checkout { member, call, tries });
+            }
+            for _ in 0..draw.below(4) {
+                let Some((member, order, rid)) = made.get(draw.index(made.len().max(1))).copied() else { continue };
+                let total = draw.once_in(4).then(|| Credit { currency: "EUR".to_owned(), amount_minor: 350 });
+                let call = Rc::new(match draw.below(5) {
+                    0 | 1 => CheckoutCall::Commit { order, total },
+                    2 => CheckoutCall::Release { order },
+                    _ => CheckoutCall::LetGo { order, rid },
+                });
+                let near = [60, 300, 5_000, HOLD_MS].get(draw.index(4)).copied().unwrap_or(60);
+                let at_ms = at_ms + near + draw.between(-60, 60);
+                push(at_ms, What::Checkout { member, call, tries: 1 + u32::from(draw.once_in(2)) });
+            }
+            if draw.once_in(3) {
+                push(at_ms + draw.between(0, 3_000), taken_back(draw, mrefs.len()));
+            }
+            at_ms += match draw.below(4) {
+                0 => HOLD_MS + draw.between(-100, 6_000),
+                1 => draw.between(3_000, 60_000),
+                _ => draw.between(50, 3_000),
+            };
+        }
+        let focus = [Step::Checkout, Step::OrderPlaced, Step::HoldMoved, Step::HoldEnded, Step::Preview, Step::Fate];
+        let focus = focus.get(draw.index(12)).copied();
+        let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
+        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
     }
 }
 

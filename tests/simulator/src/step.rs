@@ -41,6 +41,8 @@ named! {
         PoolUndo = "9 undo M>S",
         Stock = "stock W>S",
         Till = "till W>M",
+        Checkout = "checkout W>M",
+        Preview = "preview M>P",
         EndpointFor = "endpoint M>E",
         Fulfil = "fulfil M>F",
         Cancelled = "cancelled M>F",
@@ -80,6 +82,9 @@ named! {
         Stocked = "S writes stock",
         Offered = "M writes offer",
         Adjusted = "M writes adjustment",
+        HoldMoved = "M writes hold",
+        HoldEnded = "M ends hold",
+        OrderPlaced = "M places order",
         Record = "R writes report",
         Endpoint = "E writes endpoint",
         Woken = "E writes woken",
@@ -134,6 +139,7 @@ named! {
         Refilled = "pool refilled",
         Spent = "balance spent",
         Reversal = "reversal races",
+        HoldEnds = "hold ends",
     }
 }
 
@@ -167,6 +173,8 @@ impl Step {
             | Self::PoolUndo
             | Self::Stock
             | Self::Till
+            | Self::Checkout
+            | Self::Preview
             | Self::EndpointFor
             | Self::EndpointResult
             | Self::Hurry
@@ -210,6 +218,9 @@ impl Step {
             | Self::Stocked
             | Self::Offered
             | Self::Adjusted
+            | Self::HoldMoved
+            | Self::HoldEnded
+            | Self::OrderPlaced
             | Self::Acknowledge => Kind::Commit,
             Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm | Self::MerchantAlarm | Self::PoolAlarm => {
                 Kind::Alarm
@@ -228,6 +239,7 @@ impl Step {
             Self::PoolSettled | Self::PoolFlush | Self::PoolFate | Self::PoolInquire | Self::PoolAlarm => 8,
             Self::Stock | Self::Stocked | Self::Till | Self::Offered | Self::Adjusted => 8,
             Self::Take | Self::Taken => 4,
+            Self::Checkout | Self::Preview | Self::HoldMoved | Self::HoldEnded | Self::OrderPlaced => 16,
             Self::CallbackWritten | Self::Callback | Self::Noticed | Self::Operated | Self::Clock => 4,
             Self::Redeem
             | Self::Recognise
@@ -321,6 +333,7 @@ impl Step {
             Fault::CampaignPaused | Fault::CampaignEnded | Fault::EpochRotated | Fault::EpochRevoked => self.is_saga(),
             Fault::TwoTabs | Fault::OtherBody | Fault::TwoMembers | Fault::TwoTills => matches!(self, Self::Redeem),
             Fault::Refilled => matches!(self, Self::Take | Self::Taken | Self::Decide),
+            Fault::HoldEnds => matches!(self, Self::Checkout | Self::OrderPlaced | Self::HoldMoved | Self::Preview),
             Fault::Spent => matches!(self, Self::Take | Self::Taken | Self::Prepare | Self::Consume),
             Fault::Reversal => {
                 matches!(self, Self::Decide | Self::BeginTry | Self::EndTry | Self::Fulfil | Self::CallbackWritten)
@@ -337,7 +350,7 @@ impl Fault {
             Self::ClockJump | Self::StorageFull => 6,
             Self::DelayedHours | Self::Stale | Self::Evicted | Self::Overloaded | Self::OtherVersion => 8,
             Self::TwoTabs | Self::OtherBody | Self::TwoMembers | Self::TwoTills | Self::ItemFails => 64,
-            Self::Refilled | Self::Spent | Self::Reversal => 16,
+            Self::Refilled | Self::Spent | Self::Reversal | Self::HoldEnds => 16,
             Self::Answers500 | Self::Answers429 | Self::TimesOut | Self::Slow => 64,
             Self::Answers410 => 24,
             Self::RequestLost

@@ -1,7 +1,7 @@
 //! Words for the trace.
 
 use crate::disk::Fault;
-use crate::message::{Answer, Reply, Request, TillCall};
+use crate::message::{Answer, CheckoutAnswer, Reply, Request, TillAnswer, TillCall};
 use crate::oracle::Oracle;
 use counterfoil_core::protocol::PrepareAnswer;
 
@@ -44,6 +44,8 @@ impl Oracle {
                 TillCall::CancelOffer { .. } => "cancel the offer".to_owned(),
                 TillCall::Adjust { key, adjustment } => format!("adjust {key} by {}", adjustment.amount),
             },
+            Request::Checkout(call) => format!("{call:?}"),
+            Request::Preview { facts, .. } => format!("what of #{}", facts.seq),
             Request::Operate(order) => format!("{:?}", order.wish),
             Request::Rules(rules) => format!("rules version {}", rules.version),
             Request::Pull { .. } => "pull the rules".to_owned(),
@@ -74,7 +76,21 @@ impl Oracle {
                 PrepareAnswer::Late => "late".to_owned(),
             },
             Ok(Reply::Taken(answer)) => format!("{answer:?}"),
-            Ok(Reply::Till(answer)) => format!("{answer:?}"),
+            Ok(Reply::Checkout(answer)) => match answer {
+                CheckoutAnswer::Held(_) => "held".to_owned(),
+                CheckoutAnswer::Done => "done".to_owned(),
+                CheckoutAnswer::No(why) => format!("no: {why}"),
+                CheckoutAnswer::Redeemed(answer) => self.describe_reply(&Ok(Reply::Answer(answer.clone()))),
+            },
+            Ok(Reply::Previewed(refusal)) => {
+                format!("would be refused: {}", refusal.as_ref().map_or("no", |no| no.code()))
+            }
+            Ok(Reply::Till(answer)) => match answer {
+                TillAnswer::Refused(refusal) => format!("refused: {}", refusal.code()),
+                TillAnswer::Made | TillAnswer::NotFound | TillAnswer::Illegal | TillAnswer::Overflow => {
+                    format!("{answer:?}")
+                }
+            },
             Ok(Reply::Version(version)) => format!("works by version {version}"),
             Ok(Reply::Pulled(rules)) => format!("rules version {:?}", rules.as_ref().map(|rules| rules.version)),
             Ok(Reply::Administered { version, in_force }) => {
