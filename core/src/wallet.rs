@@ -188,15 +188,32 @@ pub fn put_back(
             wallet.xp = sum(wallet.xp, amount)?;
             wallet.xp
         }
-        ("credit", Some(currency)) => add_credit(wallet, currency, amount)?,
+        ("credit", Some(currency)) => add_credit(wallet, currency, amount, held(wallet, currency))?,
         (_, _) => return Err(BalanceOverflow),
     };
     let currency = currency.map(str::to_owned);
     Ok(Entry { asset: asset.to_owned(), currency, feature: None, amount: signed(amount), balance_after })
 }
 
-/// Answers the balance after it.
-fn add_credit(wallet: &mut Wallet, currency: &str, amount: u64) -> Result<u64, BalanceOverflow> {
+/// Returns to the wallet what an order has held and does not need.
+///
+/// # Errors
+/// [`BalanceOverflow`]; it was counted while it was held, so this is a defect elsewhere.
+pub fn return_held(wallet: &mut Wallet, money: &Credit) -> Result<Entry, BalanceOverflow> {
+    let balance_after = add_credit(wallet, &money.currency, money.amount_minor, 0)?;
+    let (currency, amount) = (Some(money.currency.clone()), signed(money.amount_minor));
+    Ok(Entry { asset: "credit".to_owned(), currency, feature: None, amount, balance_after })
+}
+
+/// What orders hold of a currency.
+fn held(wallet: &Wallet, currency: &str) -> u64 {
+    wallet.held.iter().find(|held| held.currency == currency).map_or(0, |held| held.amount_minor)
+}
+
+/// Answers the balance after it. `held` may come back to it, and must fit then too.
+fn add_credit(wallet: &mut Wallet, currency: &str, amount: u64, held: u64) -> Result<u64, BalanceOverflow> {
+    let balance = wallet.credit.iter().find(|credit| credit.currency == currency).map_or(0, |it| it.amount_minor);
+    sum(sum(balance, amount)?, held)?;
     match wallet.credit.binary_search_by(|credit| credit.currency.as_str().cmp(currency)) {
         Ok(index) => {
             let credit = wallet.credit.get_mut(index).ok_or(BalanceOverflow)?;
@@ -240,7 +257,8 @@ pub fn apply(wallet: &mut Wallet, reward: &Reward, at: Instant) -> Result<Option
     let (asset, currency, feature, amount, balance_after) = match (reward.kind, &reward.value) {
         (RewardType::Credit, RewardValue::Credit { currency, amount_minor }) => {
             let amount = total(*amount_minor)?;
-            let after = add_credit(wallet, currency, amount)?;
+            let held = held(wallet, currency);
+            let after = add_credit(wallet, currency, amount, held)?;
             ("credit", Some(currency.clone()), None, amount, after)
         }
         (RewardType::Points, RewardValue::Amount { amount }) => {

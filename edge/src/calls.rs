@@ -3,7 +3,7 @@
 use crate::directory::{DirectoryOp, HasPhone};
 use crate::merchant_calls::MerchantOp;
 use crate::order_calls::OrderCall;
-use crate::platform::Fault;
+use crate::platform::{Fault, RawObject};
 use crate::pool_calls::PoolOp;
 use crate::recorder_calls::RecorderOp;
 use crate::till_calls::TillOp;
@@ -545,8 +545,12 @@ impl Objects<'_> {
 
     #[inline(never)]
     fn send_for_text(&self, message: Result<Message, Fault>) -> Asking<'_, String> {
-        let asking = self.send(message);
-        Box::pin(async move { read_text(asking.await?).await })
+        Box::pin(async move {
+            let Message { binding, name, body } = message?;
+            let object: RawObject = self.0.durable_object(binding)?.get_by_name(&name)?.into_rpc();
+            let (status, text) = object.post(&body).await.map_err(|error| Fault::unreachable(&error))?;
+            if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
+        })
     }
 }
 

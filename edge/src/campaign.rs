@@ -32,6 +32,7 @@ const SHARD_WAIT: Duration = Duration::from_secs(8);
 pub struct Campaign {
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    healed: due::Healed,
     name: RefCell<Option<String>>,
     audit: AuditLog,
 }
@@ -50,7 +51,8 @@ pub(crate) struct Stored {
 impl DurableObject for Campaign {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
-        let campaign = Self { env, storage, name: RefCell::new(None), audit: AuditLog::default() };
+        let campaign =
+            Self { env, storage, healed: due::Healed::default(), name: RefCell::new(None), audit: AuditLog::default() };
         if let Err(fault) = campaign.create_tables() {
             fault.log("campaign_failed");
         }
@@ -97,7 +99,7 @@ impl Campaign {
             self.set_meta("name", name)?;
             *self.name.borrow_mut() = Some(name.to_owned());
         }
-        due::heal(&self.storage)?;
+        due::heal(&self.storage, &self.healed)?;
         let answer = self.act(op).await;
         audit_log::hurry(&self.storage)?;
         answer

@@ -8,6 +8,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::time::Instant;
+use std::cell::Cell;
 
 /// Items of one turn.
 const ITEMS_MAX: u32 = 50;
@@ -15,6 +16,8 @@ const ITEMS_MAX: u32 = 50;
 const REARM_MS: i64 = 30_000;
 /// How long a parked item rests.
 const PARKED_MS: i64 = 3_600_000;
+/// Pause between two looks for a lost alarm.
+const HEAL_AGAIN_MS: i64 = 1_000;
 /// Failures to run at all before an item is parked.
 const CRASHES_MAX: u32 = 5;
 
@@ -129,10 +132,22 @@ pub(crate) fn rearm(storage: &SyncStorage) -> Result<(), Fault> {
     }
 }
 
+/// When an instance last looked whether its alarm was lost.
+#[derive(Default)]
+pub(crate) struct Healed(Cell<Option<Instant>>);
+
 /// Every event heals a lost alarm: arms it when something is overdue, or was planned by a clock that was ahead, which
 /// would keep it waiting for as long.
-pub(crate) fn heal(storage: &SyncStorage) -> Result<(), Fault> {
+///
+/// Looked at once a second at most: what is overdue is so for far longer, and a read before each message would cost as much
+/// as many a message.
+pub(crate) fn heal(storage: &SyncStorage, healed: &Healed) -> Result<(), Fault> {
     let now = now();
+    // A clock that was put back must not keep it from looking.
+    if healed.0.get().is_some_and(|last| last <= now && now < last.plus_ms(HEAL_AGAIN_MS)) {
+        return Ok(());
+    }
+    healed.0.set(Some(now));
     let row = first(storage, "SELECT min(at), max(planned_at) FROM due", &[])?;
     let Some(row) = row.filter(|row| !row.is_null(0)) else { return Ok(()) };
     let overdue = row.integer(0) + REARM_MS < now.0;

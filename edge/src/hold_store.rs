@@ -13,7 +13,7 @@ use counterfoil_core::wire::{Credit, HoldState};
 pub(crate) const HOLD_ITEM: &str = "hold";
 
 /// Part of a Member's schema.
-pub(crate) const SCHEMA: [&str; 8] = [
+pub(crate) const SCHEMA: [&str; 9] = [
     "CREATE TABLE IF NOT EXISTS orders (name TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS holds (
         n INTEGER PRIMARY KEY, rid BLOB NOT NULL UNIQUE CHECK (length(rid) = 26), order_name TEXT NOT NULL,
@@ -22,6 +22,8 @@ pub(crate) const SCHEMA: [&str; 8] = [
         campaign INTEGER, seq INTEGER, reward TEXT, doc TEXT NOT NULL
     ) STRICT",
     "CREATE INDEX IF NOT EXISTS holds_of_order ON holds (order_name, n)",
+    // What is still kept is little beside what was.
+    "CREATE INDEX IF NOT EXISTS holds_live ON holds (n) WHERE state = 'held'",
     // One discount for each order, and one hold for each code and for each discount that rests.
     "CREATE UNIQUE INDEX IF NOT EXISTS holds_discount ON holds (order_name) WHERE state = 'held' AND discount = 1",
     "CREATE UNIQUE INDEX IF NOT EXISTS holds_code ON holds (campaign, seq)

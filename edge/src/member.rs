@@ -49,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    pub(crate) healed: due::Healed,
     pub(crate) drive: Drive,
     /// Codes that are being kept for a checkout: asked for twice at once, the second moves what the first holds.
     pub(crate) holding: Turns<(u16, u32)>,
@@ -86,6 +87,7 @@ impl DurableObject for Member {
             state,
             env,
             storage,
+            healed: due::Healed::default(),
             drive: Drive::default(),
             holding: Turns::default(),
             feed: Feed::default(),
@@ -135,7 +137,7 @@ impl Member {
         let MemberCall { instance, member_id, refresh, arrived, op } = call.op;
         inner.drive.arrived.set(arrived);
         inner.remember(&call.name, member_id.as_deref())?;
-        due::heal(&inner.storage)?;
+        due::heal(&inner.storage, &inner.healed)?;
         if let Some(attributes) = refresh {
             inner.store().refresh(&attributes)?;
         }

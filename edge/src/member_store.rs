@@ -307,9 +307,13 @@ impl MemberStore<'_> {
             (SELECT json_group_array(json_array(asset, currency, amount))
                 FROM (SELECT asset, currency, amount FROM balances ORDER BY asset, currency)),
             (SELECT json_group_array(key) FROM (SELECT key FROM features ORDER BY key)),
-            (SELECT count(*) FROM rewards WHERE running = 1)";
+            (SELECT count(*) FROM rewards WHERE running = 1),
+            (SELECT json_group_array(json_object('currency', currency, 'amount_minor', amount)) FROM (
+                SELECT json_extract(doc, '$.worth.credit.currency') AS currency,
+                    sum(json_extract(doc, '$.worth.credit.amount_minor')) AS amount
+                FROM holds WHERE state = 'held' AND campaign IS NULL AND reward IS NULL GROUP BY 1))";
         let row = first(self.0, statement, &[])?.ok_or_else(|| Fault::new("nothing was read"))?;
-        let mut wallet = Wallet { features: row.json(1)?, ..Wallet::default() };
+        let mut wallet = Wallet { features: row.json(1)?, held: row.json(3)?, ..Wallet::default() };
         for (asset, currency, amount) in row.json::<Vec<(String, String, u64)>>(0)? {
             match asset.as_str() {
                 "points" => wallet.points = amount,

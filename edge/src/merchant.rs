@@ -66,6 +66,7 @@ type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 pub struct Merchant {
     env: Env,
     storage: SyncStorage,
+    healed: due::Healed,
     name: RefCell<Option<String>>,
     endpoints: Endpoints,
     audit: AuditLog,
@@ -78,7 +79,7 @@ impl DurableObject for Merchant {
         let storage = SyncStorage::of(&state);
         let (endpoints, audit) = (Endpoints::default(), AuditLog::default());
         let (name, listed) = (RefCell::new(None), Cell::new(false));
-        let merchant = Self { env, storage, name, endpoints, audit, listed };
+        let merchant = Self { env, storage, healed: due::Healed::default(), name, endpoints, audit, listed };
         if let Err(fault) = merchant.create() {
             fault.log("merchant_failed");
         }
@@ -135,7 +136,7 @@ impl Merchant {
             run(&self.storage, "INSERT INTO meta VALUES ('name', ?) ON CONFLICT DO NOTHING", &[name.into()])?;
             *self.name.borrow_mut() = Some(name.to_owned());
         }
-        due::heal(&self.storage)?;
+        due::heal(&self.storage, &self.healed)?;
         if name != ENVIRONMENT_OBJECT && !self.listed.get() {
             merchant_settings::enlist(&self.storage)?;
             self.listed.set(true);

@@ -5,6 +5,7 @@
 use counterfoil_core::time::{Instant, Zone};
 use js_sys::{Array, Date};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 /// A failure to answer: never shown to a caller, always logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,26 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn format(this: &DateTimeFormat, at_ms: f64) -> Result<String, JsValue>;
 
+    /// Another object, as the platform gives it.
+    pub(crate) type RawObject;
+    #[wasm_bindgen(method, catch, js_name = fetch)]
+    fn fetch_raw(this: &RawObject, url: &str, init: &RawPost) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(js_name = Object)]
+    type RawPost;
+    #[wasm_bindgen(constructor, js_class = "Object")]
+    fn new() -> RawPost;
+    #[wasm_bindgen(method, setter)]
+    fn set_method(this: &RawPost, method: &str);
+    #[wasm_bindgen(method, setter)]
+    fn set_body(this: &RawPost, body: &str);
+
+    type RawAnswer;
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &RawAnswer) -> u16;
+    #[wasm_bindgen(method, catch)]
+    fn text(this: &RawAnswer) -> Result<js_sys::Promise, JsValue>;
+
     pub(crate) type SyncStorage;
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(
@@ -121,6 +142,29 @@ extern "C" {
 pub(crate) fn copy_headers(headers: &worker::Headers) -> Result<worker::Headers, Fault> {
     let raw: &JsValue = headers.0.as_ref();
     Ok(worker::Headers(JsHeaders::new(raw)?.unchecked_into()))
+}
+
+thread_local! {
+    /// Every message is posted alike, but for its body.
+    static POST: RawPost = {
+        let post = RawPost::new();
+        post.set_method("POST");
+        post
+    };
+}
+
+impl RawObject {
+    /// Posts a message and answers status and text. Past `worker`'s wrappers, which look into the headers, the socket and
+    /// the stream of each answer: each look makes an object of the platform's, and they cost more than the message.
+    pub(crate) async fn post(&self, body: &str) -> Result<(u16, String), worker::Error> {
+        let sent = POST.with(|post| {
+            post.set_body(body);
+            self.fetch_raw("http://object/", post)
+        })?;
+        let answer: RawAnswer = JsFuture::from(sent).await?.unchecked_into();
+        let text = JsFuture::from(answer.text()?).await?;
+        Ok((answer.status(), text.as_string().unwrap_or_default()))
+    }
 }
 
 /// Random bytes from the platform's CSPRNG.

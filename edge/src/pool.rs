@@ -57,6 +57,7 @@ pub(crate) struct Inner {
     state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    pub(crate) healed: due::Healed,
     pub(crate) name: RefCell<Option<String>>,
     pub(crate) stored: RefCell<Option<Rc<Stored>>>,
     group: Group<(Intent, u32), PoolAnswer>,
@@ -73,6 +74,7 @@ impl DurableObject for Pool {
             state,
             env,
             storage,
+            healed: due::Healed::default(),
             name: RefCell::new(None),
             stored: RefCell::new(None),
             group: Group::default(),
@@ -129,7 +131,7 @@ impl Inner {
     }
 
     async fn answer(self: &Rc<Self>, name: &str, op: PoolOp) -> Result<Answer, Fault> {
-        due::heal(&self.storage)?;
+        due::heal(&self.storage, &self.healed)?;
         match op {
             PoolOp::Prepare { intent, quantity } => Answer::json(200, &self.enqueue(intent, quantity).await?),
             PoolOp::Settle { rid, fp, fate, deadline } => {

@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    healed: due::Healed,
     name: RefCell<Option<String>>,
     group: Group<Report, ()>,
     pub(crate) deliverer: Deliverer,
@@ -59,7 +60,7 @@ impl DurableObject for Recorder {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
         let (name, group, deliverer) = (RefCell::new(None), Group::default(), Deliverer::default());
-        let inner = Inner { state, env, storage, name, group, deliverer };
+        let inner = Inner { state, env, storage, healed: due::Healed::default(), name, group, deliverer };
         if let Err(fault) = inner.load() {
             fault.log("recorder_failed");
         }
@@ -79,7 +80,7 @@ impl Recorder {
     async fn answer(&self, request: &mut Request) -> Result<Answer, Fault> {
         let call = read_call::<RecorderOp>(request).await?;
         let inner = &self.inner;
-        due::heal(&inner.storage)?;
+        due::heal(&inner.storage, &inner.healed)?;
         let store = inner.store();
         match call.op {
             RecorderOp::Report(report) => {

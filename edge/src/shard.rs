@@ -49,6 +49,7 @@ struct Inner {
     state: State,
     env: Env,
     storage: SyncStorage,
+    healed: due::Healed,
     name: RefCell<Option<String>>,
     rules: RefCell<Option<Rc<Rules>>>,
     pulled_at: Cell<Option<Instant>>,
@@ -63,6 +64,7 @@ impl DurableObject for CodeShard {
             state,
             env,
             storage,
+            healed: due::Healed::default(),
             name: RefCell::new(None),
             rules: RefCell::new(None),
             pulled_at: Cell::new(None),
@@ -89,7 +91,7 @@ impl CodeShard {
         let call = read_call::<ShardOp>(request).await?;
         let inner = &self.inner;
         inner.remember_name(&call.name)?;
-        due::heal(&inner.storage)?;
+        due::heal(&inner.storage, &inner.healed)?;
         match call.op {
             ShardOp::Prepare { intent } => {
                 if let Some(code) = intent.code() {

@@ -11,7 +11,7 @@ use crate::reward::recovery::follow;
 use crate::reward::work::Work;
 use crate::reward::{Actor, By, Changes, Refused, View};
 use crate::time::Instant;
-use crate::wallet::{BalanceOverflow, Cause, Entry, Names, Note, ValueSpent, put_back, spend};
+use crate::wallet::{BalanceOverflow, Cause, Entry, Names, Note, ValueSpent, return_held, spend};
 use crate::wire::{Credit, LedgerLine, Redemption, RedemptionStatus, RewardDefinition, RewardState, Wallet};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Purse<'_> {
     /// Credit comes back out of a hold.
     fn returned(&self, hold: &Hold, money: &Credit, ledger_id: &str) -> Result<Changes, BalanceOverflow> {
         let mut wallet = self.wallet.clone();
-        let entry = put_back(&mut wallet, "credit", Some(&money.currency), money.amount_minor)?;
+        let entry = return_held(&mut wallet, money)?;
         let note = Note { reverses: Some(ledger_id), order: Some(&hold.order), ..Note::default() };
         Ok(self.changes(wallet, entry, "release", note))
     }

@@ -281,7 +281,10 @@ fn decide_purchase(
     let why = |refusal| (refusal, Some(reward.reward_id.clone()));
     let payment = match may_buy(view, purchase, Some(names), now) {
         Ok(payment) => payment,
-        Err(refusal) => return Ok(Some(refuse(view, intent, why(refusal), Settlement::Abort, names, now))),
+        Err(refusal) => {
+            let settlement = if answers.pool.is_some() { Settlement::Abort } else { Settlement::None };
+            return Ok(Some(refuse(view, intent, why(refusal), settlement, names, now)));
+        }
     };
     match promo_codes(reward, *quantity, answers.pool) {
         Promo::Unknown => Ok(None),
@@ -387,8 +390,9 @@ pub(crate) fn refuse(
     now: Instant,
 ) -> Decision {
     let opened = view.opened_at.is_some();
-    // What a 2xx has named must end in a record, even where a plain answer would leave none.
-    let changes = if refusal.leaves_record() || opened {
+    // What a 2xx has named must end in a record, even where a plain answer would leave none; and so must what a
+    // participant keeps something for: without one the same key could be decided anew while an abort is on its way.
+    let changes = if refusal.leaves_record() || opened || settlement == Settlement::Abort {
         let redemption = Redemption {
             refusal: Some(refusal.clone()),
             reward_id,

@@ -55,6 +55,10 @@ pub struct Wallet {
     pub features: Vec<String>,
     /// Running boosters, the first to end first.
     pub boosters: Vec<Booster>,
+    /// Credit that orders hold, by currency: it has left the balance and may come back, so that what is added is checked
+    /// against both. Not shown; the holds themselves are.
+    #[serde(skip)]
+    pub held: Vec<Credit>,
 }
 
 impl Wallet {

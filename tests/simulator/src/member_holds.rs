@@ -404,6 +404,9 @@ impl Member {
                 CommitStep::Over => return Ok(Err("something is over")),
                 CommitStep::OtherCurrency { .. } => return Ok(Err("another currency")),
             };
+            if let Some(order) = book.order.as_mut().filter(|_| defect == Some(Defect::OverUnseen)) {
+                order.committed_at = Some(desk.at);
+            }
             if defect == Some(Defect::CommittedPartly) {
                 desk.state.write_book(&book.since(&before), desk.at, defect);
             }

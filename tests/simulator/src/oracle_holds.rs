@@ -1,12 +1,13 @@
 //! The invariants of checkouts: what is held ends once, gives back what it took, and is counted while it lasts.
 
 use crate::due::Item;
+use crate::member::place;
 use crate::member_state::MemberState;
 use crate::message::{CheckoutAnswer, CheckoutCall, Party};
 use crate::oracle::{Checked, Oracle, armed, ensure};
 use crate::shard_state::ShardState;
 use crate::world::World;
-use counterfoil_core::checkout::Hold;
+use counterfoil_core::checkout::{Hold, Source};
 use counterfoil_core::wire::{HoldState, RedemptionStatus};
 
 /// After each commit of a Member.
@@ -38,6 +39,8 @@ pub(crate) fn holds(world: &World, n: usize, before: &MemberState, now: &MemberS
                 HoldState::Used => !matches!(status, RedemptionStatus::Held | RedemptionStatus::Redeeming),
                 HoldState::Released | HoldState::Expired => status == RedemptionStatus::Cancelled,
             };
+            let back = matches!(hold.state, HoldState::Released | HoldState::Expired);
+            ensure(!(back && record.consumed), "holds", || format!("M{n}: a code that was let go keeps its use"))?;
             ensure(fits, "holds", || format!("M{n}: a hold is {} and its code {}", hold.state.name(), status.name()))?;
         }
     }
@@ -87,12 +90,14 @@ pub(crate) fn kept_uses(world: &World, n: usize, now: &ShardState) -> Checked {
         let pending = now.uses.contains(&(*seq, *rid)) && now.is_pending_for(*seq, rid);
         ensure(pending, "held", || format!("P{n} holds a use of code {seq} that is not pending"))?;
     }
-    for ((rid, _), pending) in &now.pending {
+    for (seq, rid) in &now.uses {
         let member = world.member_of(rid).and_then(|member| world.members.get(member)).map(|disk| disk.safe());
-        let held = member.is_some_and(|member| member.held_until(rid).is_some());
-        let known = now.held.contains_key(&(pending.seq, *rid));
-        ensure(!held || known || pending.intent.checkout().is_none(), "held", || {
-            format!("P{n} does not know that code {} is only held", pending.seq)
+        let held = member.and_then(|member| member.holds.get(rid).map(|(_, hold)| hold.clone()));
+        let this = held.filter(|hold| hold.state == HoldState::Held).is_some_and(
+            |hold| matches!(hold.source, Source::Code { campaign, seq: of, .. } if place(campaign) == n && of == *seq),
+        );
+        ensure(!this || now.held.contains_key(&(*seq, *rid)), "held", || {
+            format!("P{n} does not know that code {seq} is only held")
         })?;
     }
     Ok(())

@@ -111,6 +111,8 @@ impl Scenario {
     pub(crate) fn shop(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mrefs = mrefs(id_key, merchant, 2 + draw.index(2));
         let pools = 1 + usize::from(draw.once_in(3));
+        // Points go elsewhere while a pool is asked: what it has promised is given back.
+        let raced = draw.once_in(2);
         let shelf: Vec<Rc<RewardDefinition>> = (0..2 + draw.below(2)).map(|n| Rc::new(goods(draw, n, pools))).collect();
         let mut rules = campaign(draw, 1);
         rules.per_member = rules.per_member.map(|limit| limit + 1);
@@ -127,14 +129,14 @@ impl Scenario {
         let mut actions = vec![];
         let mut push = |at_ms: i64, what: What| actions.push(Action { at_ms: at_ms.max(0), what });
         for pool in 0..pools {
-            push(0, What::Stock { pool, stocking: codes(0, draw.below(6)), tries: 3 });
+            let stock = draw.below(6) + if raced { 6 } else { 0 };
+            push(0, What::Stock { pool, stocking: codes(0, stock), tries: 3 });
         }
         for member in 0..mrefs.len() {
-            let points = i64::try_from(UNIT_COST * draw.below(6)).unwrap_or(0) + draw.between(1, 9);
+            let units = if raced { 0 } else { draw.below(6) };
+            let points = i64::try_from(UNIT_COST * units).unwrap_or(0) + draw.between(1, 9);
             push(draw.between(0, 40), adjust(member, format!("start-{member}"), AdjustedAsset::Points, points));
         }
-        // Points go elsewhere while a pool is asked: what it has promised is given back.
-        let raced = draw.once_in(2);
         let mut at_ms = 300;
         for round in 0..2 + draw.below(3) {
             for n in 0..2 + draw.below(5) {
@@ -145,7 +147,7 @@ impl Scenario {
                 let key = format!("shop-{}", draw.below(4));
                 let quantity = 1 + u32::try_from(draw.below(3)).unwrap_or(0);
                 let wanted = Wanted { mrefs: &mrefs, member, key, respond_async: draw.once_in(4) };
-                match draw.below(8) {
+                match if raced { draw.below(4) } else { draw.below(8) } {
                     0..=2 => {
                         let asked = Asked::Buy { reward: Rc::clone(&reward), quantity };
                         let other = Asked::Buy { reward: Rc::clone(&reward), quantity: quantity + 1 };
@@ -219,7 +221,8 @@ impl Scenario {
         };
         let outage = draw.once_in(10).then_some((Step::Take, Fault::Duplicated));
         let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
-        Self { mrefs, campaigns, pools, actions, quiet_after_ms, bias: Bias { focus, outage, ..Bias::default() } }
+        let bias = Bias { focus, outage, near: draw.once_in(4), ..Bias::default() };
+        Self { mrefs, campaigns, pools, actions, quiet_after_ms, bias }
     }
 }
 

@@ -234,12 +234,13 @@ impl Step {
             Self::Undo | Self::Cancelled | Self::Hurry | Self::Test => 8,
             Self::UseBack | Self::Hurried | Self::Woken | Self::Undone => 16,
             Self::Abort => 24,
-            Self::GiveBack | Self::PoolGiveBack => 64,
-            Self::PoolAbort | Self::PoolUndo | Self::Quarantine => 48,
+            Self::GiveBack | Self::PoolGiveBack | Self::PoolAbort => 64,
+            Self::PoolUndo | Self::Quarantine => 48,
             Self::PoolSettled | Self::PoolFlush | Self::PoolFate | Self::PoolInquire | Self::PoolAlarm => 8,
-            Self::Stock | Self::Stocked | Self::Till | Self::Offered | Self::Adjusted => 8,
-            Self::Take | Self::Taken => 4,
-            Self::Checkout | Self::Preview | Self::HoldMoved | Self::HoldEnded | Self::OrderPlaced => 16,
+            Self::Stocked | Self::Offered | Self::Checkout => 2,
+            Self::Take | Self::Taken => 2,
+            Self::HoldMoved | Self::HoldEnded => 4,
+            Self::OrderPlaced | Self::Preview => 12,
             Self::CallbackWritten | Self::Callback | Self::Noticed | Self::Operated | Self::Clock => 4,
             Self::Redeem
             | Self::Recognise
@@ -274,6 +275,9 @@ impl Step {
             | Self::MemberAlarm
             | Self::ShardAlarm
             | Self::CampaignAlarm
+            | Self::Stock
+            | Self::Till
+            | Self::Adjusted
             | Self::MerchantAlarm => 1,
         }
     }
