@@ -113,6 +113,9 @@ async function contest(make, { rounds, pieceMs, server, postgres }) {
       if (postgres) results.postgres.push(await postgresRound(postgres, pieceMs));
     }
     return results;
+  } catch (error) {
+    const tails = Object.entries(sides).map(([name, { runtime }]) => `${name}:\n${runtime.tail(5)}`);
+    throw new Error(`${error.message}; the servers' last lines:\n${tails.join("\n")}`, { cause: error });
   } finally {
     for (const { runtime, lines } of Object.values(sides)) {
       for (const line of lines ?? []) line.close();
@@ -149,7 +152,7 @@ export async function measureHot({ rounds = 5, pieceMs = 2_000, codes = 150_000,
       const options = { rounds, pieceMs, server };
       const contests = {
         shard: () => contest({ shard: (where) => hotParticipant(where, "shard", codes), object: (where) => plainObject(where, "shard") }, { ...options, postgres: postgres.missing === undefined ? { server: postgres, syncs } : undefined }),
-        pool: () => contest({ pool: (where) => hotParticipant(where, "pool", codes), object: (where) => plainObject(where, "pool", codes / 5) }, options),
+        pool: () => contest({ pool: (where) => hotParticipant(where, "pool", codes), object: (where) => plainObject(where, "pool", codes) }, options),
       };
       measured[kind] = {};
       for (const name of participants) measured[kind][name] = summary(await contests[name](), name);

@@ -30,7 +30,7 @@ export class Line {
   /** Sends a request's bytes. */
   send(bytes) {
     return new Promise((resolve, reject) => {
-      this.waiting = { resolve, reject };
+      this.waiting = { resolve, reject, bytes };
       const now = performance.now();
       if (now - this.usedAt > REST_MS_MAX) this.close();
       this.usedAt = now;
@@ -42,6 +42,7 @@ export class Line {
   connect() {
     const socket = net.connect(this.address);
     this.received = "";
+    this.answers = 0;
     // Bytes as characters, so that lengths in bytes are lengths of text.
     socket.setEncoding("latin1");
     socket.on("data", (part) => this.receive(part));
@@ -66,14 +67,26 @@ export class Line {
     if (body === undefined) return;
     const status = Number(this.received.slice(9, 12));
     this.received = "";
+    this.answers += 1;
     const { resolve } = this.waiting;
     this.waiting = undefined;
     resolve({ status, text: body });
   }
 
+  /**
+   * The connection has ended. What was asked on one that was kept, and of whose answer nothing came, is asked once more, as HTTP
+   * has it: the server may have closed it just then.
+   */
   fail(error) {
-    this.waiting?.reject(error);
+    const { waiting } = this;
+    if (waiting === undefined) return;
+    if (this.answers > 0 && this.received === "") {
+      this.socket = this.connect();
+      this.socket.write(waiting.bytes);
+      return;
+    }
     this.waiting = undefined;
+    waiting.reject(error);
   }
 
   close() {

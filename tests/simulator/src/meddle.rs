@@ -40,8 +40,11 @@ impl World {
         }
         if let Some(how) = self.strikes_how(step, Kind::HoldEnds) {
             let member = Party::Member(usize::try_from(how).unwrap_or(0) % self.members.len().max(1));
-            self.set_clock(member, HOLD_MS);
-            self.later(self.held_ms(how >> 8, 2, 2_000), move |world| world.set_clock(member, 0));
+            // A clock that is off already is somebody else's to set right.
+            if self.clock(member) == self.now() {
+                self.set_clock(member, HOLD_MS);
+                self.later(self.held_ms(how >> 8, 2, 2_000), move |world| world.set_clock(member, 0));
+            }
         }
         if let Some(how) = self.strikes_how(step, Kind::Reversal) {
             let member = usize::try_from(how).unwrap_or(0) % self.members.len().max(1);

@@ -34,6 +34,8 @@ pub(crate) enum Ended {
     Failed(Fault),
 }
 
+type Queue = VecDeque<oneshot::Sender<()>>;
+
 pub(crate) struct Run {
     pub(crate) intent: Intent,
     pub(crate) waiters: Vec<oneshot::Sender<Ended>>,
@@ -45,7 +47,8 @@ pub(crate) struct Member {
     pub(crate) number: usize,
     pub(crate) storage: Storage<MemberState>,
     pub(crate) runs: RefCell<BTreeMap<Rid, Run>>,
-    pub(crate) queues: RefCell<BTreeMap<(u16, Option<u32>), VecDeque<oneshot::Sender<()>>>>,
+    /// Those who wait for a campaign, or to hold one of its codes.
+    pub(crate) queues: RefCell<BTreeMap<(u16, Option<u32>), Queue>>,
     /// Tries at the fulfiller that are under way in this instance.
     pub(crate) trying: RefCell<BTreeSet<(Rid, u8)>>,
     /// For [`Defect::OlderTryOverwrites`]: rewards as they were when their try began.

@@ -86,9 +86,6 @@ impl Member {
                     return (ended, if abort { asked.prepared(&intent) } else { vec![] });
                 }
                 Ok((Some(ended), Settlement::Abort)) => {
-                    if matches!(ended, Ended::Refused(_)) {
-                        self.world.oracle.borrow_mut().unrecorded.insert(intent.rid);
-                    }
                     return (ended, asked.prepared(&intent));
                 }
                 Ok((Some(ended), Settlement::None | Settlement::Settle)) => return (ended, vec![]),
@@ -107,20 +104,18 @@ impl Member {
         let mut asked = Asked::default();
         if intent.code().is_some() {
             let request = Request::Prepare { intent: Rc::new(intent.clone()) };
-            match self.ask_shard(intent.campaign(), Step::Prepare, request).await? {
-                Reply::Prepared(answer) => asked.shard = Some(answer),
-                _ => return Err(Fault("a promise was expected")),
-            }
+            let Reply::Prepared(answer) = self.ask_shard(intent.campaign(), Step::Prepare, request).await? else {
+                return Err(Fault("a promise was expected"));
+            };
+            asked.shard = Some(answer);
         }
         if let Some((pool, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
-            let state = self.storage.read()?;
-            (asked.read, asked.points) = (Some(Read::of(&state, intent)), Some(state.wallet.points));
-            drop(state);
+            asked.remember(&*self.storage.read()?, intent);
             let request = Request::Take { intent: Rc::new(intent.clone()), quantity };
-            match self.ask(Party::Pool(pool), Step::Take, request).await? {
-                Reply::Taken(answer) => asked.pool = Some((pool, answer)),
-                _ => return Err(Fault("promo codes were expected")),
-            }
+            let Reply::Taken(answer) = self.ask(Party::Pool(pool), Step::Take, request).await? else {
+                return Err(Fault("promo codes were expected"));
+            };
+            asked.pool = Some((pool, answer));
         }
         Ok(asked)
     }
@@ -481,6 +476,10 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    fn remember(&mut self, state: &MemberState, intent: &Intent) {
+        (self.read, self.points) = (Some(Read::of(state, intent)), Some(state.wallet.points));
+    }
+
     /// Those that keep something for it.
     fn prepared(&self, intent: &Intent) -> Vec<Participant> {
         let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))

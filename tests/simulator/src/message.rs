@@ -176,6 +176,7 @@ pub(crate) enum Change {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few are on their way at a time")]
 pub(crate) enum Request {
     Redeem(Rc<RedeemCall>),
     Inquire {
@@ -277,6 +278,7 @@ pub(crate) enum Answer {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few are on their way at a time")]
 pub(crate) enum Reply {
     Answer(Answer),
     Fate(Fate),

@@ -56,9 +56,6 @@ pub(crate) struct Oracle {
     pub(crate) last_planned: Option<Instant>,
     /// Highest limit for one member so far, by campaign; none for no limit.
     per_member: BTreeMap<u16, Option<u64>>,
-    /// Refused without a record after a participant had prepared it: the same key may still be decided for, while
-    /// the abort is on its way. Known, and excused.
-    pub(crate) unrecorded: BTreeSet<Rid>,
     /// Redemptions that an operator wants cancelled though nobody knows what became of a try.
     unguarded: BTreeSet<Rid>,
 }
@@ -300,7 +297,7 @@ impl Oracle {
 
     /// Whatever was decided for has its use in the shard, from before the decision until it is given back.
     pub(crate) fn check_use(&self, world: &World, rid: &Rid, record: &Record) -> Checked {
-        if record.campaign.is_none() || self.unrecorded.contains(rid) {
+        if record.campaign.is_none() {
             return Ok(());
         }
         let Some(command) = self.commands.get(&(*rid, record.fp)) else {
@@ -398,7 +395,7 @@ impl Oracle {
         for (seq, rid) in before.uses.difference(&now.uses) {
             let member = world.member_of(rid).and_then(|member| world.members.get(member)).map(|disk| disk.safe());
             let record = member.as_ref().and_then(|member| member.redemptions.get(rid));
-            let Some(record) = record.filter(|record| record.consumed && !self.unrecorded.contains(rid)) else {
+            let Some(record) = record.filter(|record| record.consumed) else {
                 continue;
             };
             // The same key may have prepared another code before its Member crashed: that use is not this one's.

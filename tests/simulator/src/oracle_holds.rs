@@ -57,7 +57,7 @@ pub(crate) fn holds(world: &World, n: usize, before: &MemberState, now: &MemberS
         ensure(!left, "holds", || format!("M{n}: {} was placed without all of its holds", order.name))?;
         let discounts = of_order().filter(|hold| hold.is_live(clock) && hold.worth.is_discount()).count();
         ensure(discounts <= 1, "holds", || format!("M{n}: {} has {discounts} discounts", order.name))?;
-        let counted = |hold: &&Hold| matches!(hold.state, HoldState::Held | HoldState::Used);
+        let counted = |hold: &&Hold| hold.state == HoldState::Used;
         let applied: u64 = of_order().filter(counted).map(|hold| hold.applied_minor).sum();
         ensure(applied <= order.total.amount_minor, "holds", || format!("M{n}: more than {} costs", order.name))?;
     }

@@ -48,9 +48,7 @@ impl Oracle {
         let free = now.returned.iter().copied().chain(now.counters.next..now.codes.len());
         for code in free.filter_map(|number| now.codes.get(number)) {
             let seen = self.shown.get(&(n, code.clone()));
-            ensure(seen.is_none_or(|rid| self.unrecorded.contains(rid)), "I2", || {
-                format!("S{n}: {code} is free, and somebody has seen it")
-            })?;
+            ensure(seen.is_none(), "I2", || format!("S{n}: {code} is free, and somebody has seen it"))?;
         }
         ensure(!(before.counters.told && now.counters.lows > before.counters.lows), "alert", || {
             format!("S{n}: that few codes are left is told twice")
@@ -120,11 +118,9 @@ impl Oracle {
         })?;
         for code in lines {
             let owner = pool.codes.iter().position(|known| known == code).and_then(|number| pool.taken.get(&number));
-            ensure(owner == Some(rid) || self.unrecorded.contains(rid), "I2", || {
-                format!("{name}: {code} is not its own in the pool")
-            })?;
+            ensure(owner == Some(rid), "I2", || format!("{name}: {code} is not its own in the pool"))?;
             let known = self.shown.insert((place, code.clone()), *rid);
-            let other = known.is_some_and(|other| other != *rid && !self.unrecorded.contains(&other));
+            let other = known.is_some_and(|other| other != *rid);
             ensure(!other, "I2", || format!("{name}: {code} belongs to two redemptions"))?;
         }
         Ok(())
