@@ -114,7 +114,7 @@ defects! {
     EndedAgain = "ended-again": "held credit comes back once more when an expired hold is let go",
     HeldCreditLost = "held-credit-lost": "held credit does not come back",
     HeldUseKept = "held-use-kept": "a code that is let go keeps its use",
-    CommittedPartly = "committed-partly": "an order is placed though one of its holds could not be used",
+    CommittedPartly = "committed-partly": "an order is placed in one commit, and what it uses in another",
     HoldKeyUnkept = "hold-key-unkept": "a repeated hold of credit is made again",
     OverUnseen = "over-unseen": "an order is placed with a hold that is over",
     EndedEarly = "ended-early": "the alarm ends a hold that was moved",

@@ -160,15 +160,10 @@ impl Member {
         work: impl FnOnce(&mut Desk<'_>) -> Result<Result<T, No>, Fault>,
     ) -> Result<Result<T, No>, Fault> {
         let mut no = None;
-        let partly = self.world.has(Defect::CommittedPartly);
         let done = self.storage.transaction(step, |state| {
             let mut desk = Desk { member: self, state, actor, at: self.now(), events: vec![] };
             match work(&mut desk)? {
-                Ok(done) => Ok((Some(done), desk.events)),
-                Err(why) if partly => {
-                    no = Some(why);
-                    Ok((None, desk.events))
-                }
+                Ok(done) => Ok((done, desk.events)),
                 Err(why) => {
                     no = Some(why);
                     Err(Fault("nothing is changed"))
@@ -176,13 +171,12 @@ impl Member {
             }
         });
         match (done, no) {
-            (Ok((Some(done), events)), _) => {
+            (Ok((done, events)), _) => {
                 self.publish(events);
                 self.start_report();
                 Ok(Ok(done))
             }
-            (_, Some(no)) => Ok(Err(no)),
-            (Ok((None, _)), None) => Err(Fault("nothing was decided")),
+            (Err(_), Some(no)) => Ok(Err(no)),
             (Err(fault), None) => Err(fault),
         }
     }
@@ -393,7 +387,8 @@ impl Member {
         actor: Actor,
     ) -> Result<CheckoutAnswer, Fault> {
         let defect = self.world.defect;
-        let done = self.at_desk(Step::OrderPlaced, actor, |desk| {
+        let mut later: Vec<Hold> = vec![];
+        let done = self.at_desk(Step::OrderPlaced, actor.clone(), |desk| {
             let before = desk.state.book(order);
             let mut book = before.clone();
             let clock = if defect == Some(Defect::OverUnseen) { desk.at.plus_ms(-1_800_000) } else { desk.at };
@@ -409,6 +404,8 @@ impl Member {
             }
             if defect == Some(Defect::CommittedPartly) {
                 desk.state.write_book(&book.since(&before), desk.at, defect);
+                later = used;
+                return Ok(Ok(vec![]));
             }
             let mut settled = vec![];
             for hold in &used {
@@ -420,6 +417,20 @@ impl Member {
             desk.state.write_book(&book.since(&before), desk.at, defect);
             Ok(Ok(settled))
         })?;
+        let done = if later.is_empty() {
+            done
+        } else {
+            self.at_desk(Step::OrderPlaced, actor, |desk| {
+                let mut settled = vec![];
+                for hold in &later {
+                    match desk.use_up(hold)? {
+                        Ok(told) => settled.extend(told),
+                        Err(no) => return Ok(Err(no)),
+                    }
+                }
+                Ok(Ok(settled))
+            })?
+        };
         let settled = match done {
             Ok(settled) => settled,
             Err(no) => return Ok(CheckoutAnswer::No(no)),
