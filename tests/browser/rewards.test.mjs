@@ -141,7 +141,8 @@ test("by keyboard: claimed, asked, started, and the focus is never lost", async 
     await keyboard.press("Enter");
     await focusIs("Start now");
     await keyboard.press("Escape");
-    await page.getByRole("dialog").waitFor({ state: "detached" });
+    // Out of the page, not only closed: until the page has heard that it is closed, it takes no second question.
+    await page.locator("dialog").waitFor({ state: "detached" });
     assert.equal(await focused(page), "Start…", "back where it was, and nothing has happened");
     assert.equal(await card.getAttribute("data-state"), "pending_activation");
     await keyboard.press("Enter");
@@ -164,7 +165,7 @@ test("declining asks first, with the harmless answer in front, and folds the rew
     await dialog.waitFor();
     assert.equal(await focused(page), "Keep it");
     await page.keyboard.press("Enter");
-    await dialog.waitFor({ state: "detached" });
+    await page.locator("dialog").waitFor({ state: "detached" });
     assert.equal(await card.getAttribute("data-state"), "unclaimed");
     await card.getByRole("button", { name: "No thanks" }).click();
     await dialog.getByRole("button", { name: "Decline it" }).click();

@@ -82,7 +82,7 @@ test("by keyboard alone: from the number to the next customer, and back with Esc
     await tab.button("Undo").press("Enter");
     await tab.page.getByRole("dialog").waitFor();
     await keyboard.press("Escape");
-    await tab.page.getByRole("dialog").waitFor({ state: "detached" });
+    await tab.page.locator("dialog").waitFor({ state: "detached" });
     await tab.button("Undo").press("Enter");
     await tab.page.getByRole("dialog").waitFor();
     await tab.button("Take it back").focus();
