@@ -66,6 +66,10 @@ test("nothing unfinished is left behind", () => {
   );
 });
 
+test("no leftovers of patches and editors are kept", () => {
+  none(files.filter((file) => /\.(orig|rej|bak|swp)$|~$/.test(file)), "delete these");
+});
+
 test("no test is switched off or left alone", () => {
   const pattern = anyOf(
     ["\\b(?:it|test|describe|suite)\\.", "(?:skip|only|todo)\\b"],
