@@ -11,10 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen_futures::JsFuture;
-use worker::State;
+use worker::{Delay, State};
 
 /// How long an item waits for company.
-pub(crate) const GROUP_WAIT: Duration = Duration::from_millis(GROUP_WAIT_MS.unsigned_abs());
+const GROUP_WAIT: Duration = Duration::from_millis(GROUP_WAIT_MS.unsigned_abs());
 const GROUP_WAIT_MS: i64 = 4;
 /// Most items in one group.
 const GROUP_ITEMS_MAX: usize = 64;
@@ -22,26 +22,16 @@ const GROUP_ITEMS_MAX: usize = 64;
 /// An item, and who waits for what became of it.
 pub(crate) type Waiting<I, O> = (I, oneshot::Sender<Result<O, Fault>>);
 
-/// When the group that an item joined is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// By whoever added this item, at once.
-    Now,
-    /// By whoever added this item, after [`GROUP_WAIT`].
-    Later,
-    /// By whoever added the first one.
-    WithTheOthers,
-}
-
 /// Items of one object that wait to be committed.
 pub(crate) struct Group<I, O> {
     waiting: RefCell<Vec<Waiting<I, O>>>,
     pace: Rc<Pace>,
-    scheduled: Cell<bool>,
 }
 
 /// What is on its way to being durable.
 struct Pace {
+    /// Somebody waits for company, and commits after it.
+    scheduled: Cell<bool>,
     /// Groups that are written and not yet durable.
     writing: Cell<u32>,
     /// When the last one was durable.
@@ -50,33 +40,33 @@ struct Pace {
 
 impl<I, O> Default for Group<I, O> {
     fn default() -> Self {
-        let pace = Rc::new(Pace { writing: Cell::new(0), last: Cell::new(Instant(0)) });
-        Self { waiting: RefCell::new(vec![]), pace, scheduled: Cell::new(false) }
+        let pace = Pace { scheduled: Cell::new(false), writing: Cell::new(0), last: Cell::new(Instant(0)) };
+        Self { waiting: RefCell::new(vec![]), pace: Rc::new(pace) }
     }
 }
 
 impl<I, O> Group<I, O> {
-    /// Adds an item; its outcome comes through the channel once the group was committed.
-    pub(crate) fn add(&self, item: I) -> (oneshot::Receiver<Result<O, Fault>>, When) {
+    /// Joins the group under way and waits for what became of the item. `commit` commits what [`Group::take`] hands out:
+    /// at once when idle or full, else after [`GROUP_WAIT`], by whoever came first.
+    pub(crate) async fn join(&self, state: &State, item: I, commit: impl Fn() + 'static) -> Result<O, Fault> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push((item, sender));
+        let pace = &self.pace;
         let full = self.waiting.borrow().len() >= GROUP_ITEMS_MAX;
-        let resting = self.pace.writing.get() == 0 && self.pace.last.get().plus_ms(GROUP_WAIT_MS) <= now();
-        let idle = resting && !self.scheduled.get();
-        let when = match (idle || full, self.scheduled.get()) {
-            (true, _) => When::Now,
-            (false, false) => When::Later,
-            (false, true) => When::WithTheOthers,
-        };
-        if when == When::Later {
-            self.scheduled.set(true);
+        let resting = pace.writing.get() == 0 && pace.last.get().plus_ms(GROUP_WAIT_MS) <= now();
+        let scheduled = pace.scheduled.get();
+        if full || (resting && !scheduled) {
+            commit();
+        } else if !scheduled {
+            pace.scheduled.set(true);
+            let pace = Rc::clone(pace);
+            state.wait_until(async move {
+                Delay::from(GROUP_WAIT).await;
+                pace.scheduled.set(false);
+                commit();
+            });
         }
-        (receiver, when)
-    }
-
-    /// The wait of [`When::Later`] is over.
-    pub(crate) fn wait_is_over(&self) {
-        self.scheduled.set(false);
+        receiver.await.map_err(|_| Fault::new("the group was lost"))?
     }
 
     /// Takes everything that waits, to be committed now.

@@ -6,7 +6,7 @@
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{Objects, ShardOp, campaign_name, read_call};
 use crate::due;
-use crate::group::{GROUP_WAIT, Group, When};
+use crate::group::Group;
 use crate::merchant_calls::MerchantOp;
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{PoolOp, pool_name};
@@ -151,20 +151,8 @@ impl Inner {
 
     /// Joins the group under way, or commits at once when idle.
     async fn enqueue(self: &Rc<Self>, report: Report) -> Result<(), Fault> {
-        let (receiver, when) = self.group.add(report);
-        match when {
-            When::Now => self.commit_group(),
-            When::Later => {
-                let inner = Rc::clone(self);
-                self.state.wait_until(async move {
-                    Delay::from(GROUP_WAIT).await;
-                    inner.group.wait_is_over();
-                    inner.commit_group();
-                });
-            }
-            When::WithTheOthers => {}
-        }
-        receiver.await.map_err(|_| Fault::new("the group was lost"))?
+        let inner = Rc::clone(self);
+        self.group.join(&self.state, report, move || inner.commit_group()).await
     }
 
     /// One turn: each report in its own transaction. Everything becomes durable together, and no acknowledgement

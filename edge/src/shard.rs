@@ -9,7 +9,7 @@ use crate::calls::{
 };
 use crate::config::Config;
 use crate::due;
-use crate::group::{GROUP_WAIT, Group, When};
+use crate::group::Group;
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_store::ShardStore;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
@@ -208,20 +208,8 @@ impl Inner {
 
     /// Joins the group under way, or commits at once when idle.
     async fn enqueue(self: &Rc<Self>, intent: Intent) -> Result<PrepareAnswer, Fault> {
-        let (receiver, when) = self.group.add(intent);
-        match when {
-            When::Now => self.commit_group(),
-            When::Later => {
-                let inner = Rc::clone(self);
-                self.state.wait_until(async move {
-                    Delay::from(GROUP_WAIT).await;
-                    inner.group.wait_is_over();
-                    inner.commit_group();
-                });
-            }
-            When::WithTheOthers => {}
-        }
-        receiver.await.map_err(|_| Fault::new("the group was lost"))?
+        let inner = Rc::clone(self);
+        self.group.join(&self.state, intent, move || inner.commit_group()).await
     }
 
     /// One turn: settles what was decided, then each waiting intent in its own transaction. Everything becomes
