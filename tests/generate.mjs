@@ -35,6 +35,12 @@ const generators = [
       writeFileSync(join(folder, "wire.ts"), done.stdout);
     },
   },
+  {
+    name: "openapi",
+    folder: "edge/assets",
+    owns: (file) => file === "openapi.json",
+    write: (folder) => cargoRun("counterfoil-openapi", ["--output", folder]),
+  },
 ];
 
 async function cargoRun(crate, args) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { buildEdge, buildSdk } from "../edge/dev/build.mjs";
 import { root, wasmTarget } from "../edge/dev/paths.mjs";
-import { checkNode, setUp, setUpNpm, setUpRust, testTools } from "../edge/dev/setup.mjs";
+import { checkNode, setUp, setUpNpm, setUpRust, testPythonTools, testTools } from "../edge/dev/setup.mjs";
 import { Stop, step } from "../edge/dev/steps.mjs";
 
 // Crates whose tests cannot run natively; everything is linted natively all the same.
@@ -28,8 +28,8 @@ const kills = (usual) => process.env.KILLS ?? usual;
 
 const setUpStep = {
   name: "set-up",
-  title: "Node, Rust, npm packages and the pinned cargo tools",
-  run: () => setUp({ tools: testTools }),
+  title: "Node, Rust, npm packages and the pinned tools",
+  run: () => setUp({ tools: testTools, python: testPythonTools }),
 };
 
 const checkSetUpStep = {
@@ -168,7 +168,11 @@ export const plans = {
     },
     suites("sdk", "the npm package's own tests, with its React layer", { folder: "sdk/test" }),
     suites("vectors", "the published vectors, and the code format against a second implementation"),
-    suites("http", "the HTTP API, in the Workers runtime", { minutes: 30 }),
+    suites("http", "the HTTP API, in the Workers runtime, every answer held against its description", {
+      minutes: 30,
+      env: { OPENAPI_CHECK: "1" },
+    }),
+    suites("openapi", "the OpenAPI document: valid, served, a client made from it, and what it allows sent at random", { minutes: 15 }),
     suites("start", "npm start and npm run reset, from the outside"),
     suites("packaging", "the npm package, as its users install it"),
     suites("bench", "the load of the benchmarks, in small and untimed", { folder: "tests/bench/load" }),

@@ -7,7 +7,7 @@ import { basename, extname, join } from "node:path";
 import { test } from "node:test";
 
 import { cargoTools, root } from "../edge/dev/paths.mjs";
-import { compatibilityDate, durableObjects } from "../edge/dev/serve.mjs";
+import { assets, compatibilityDate, durableObjects } from "../edge/dev/serve.mjs";
 
 const linesMax = 700;
 const readmeLinesMax = 120;
@@ -128,6 +128,10 @@ test("local runs and deployments configure the edge alike", () => {
   const bindings = [...text.matchAll(/bindings\]\]\nname = "([^"]+)"\nclass_name = "([^"]+)"/g)];
   const wanted = Object.entries(durableObjects);
   assert.deepEqual(bindings.map(([, name, className]) => [name, className]), [...wanted, ...wanted]);
+  const [, folder, first] = /^\[assets\]\ndirectory = "([^"]+)"\nrun_worker_first = (\[.*\])$/m.exec(text) ?? [];
+  assert.equal(join(root, "edge", folder), assets.directory, "the folder of assets differs");
+  // Deployments have no path for development.
+  assert.deepEqual(JSON.parse(first), assets.workerFirst.filter((path) => !path.startsWith("/dev")));
   // A migration that was ever deployed stays as it was: classes come in the order of their migrations.
   const classes = wanted.map(([, className]) => className);
   const migrated = [...text.matchAll(/^new_sqlite_classes = (\[.*\])$/gm)].flatMap(([, list]) => JSON.parse(list));

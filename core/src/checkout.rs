@@ -12,7 +12,7 @@ pub use effects::{
 
 use crate::ids::Rid;
 use crate::limits::{HOLD_MS, HOLDS_PER_ORDER_MAX, INTEGER_MAX};
-use crate::protocol::member::{Decision, MemberView, Settlement, blank, draft, refuse};
+use crate::protocol::member::{Decision, MemberView, Settlement, Why, blank, draft, refuse};
 use crate::protocol::{Checkout, Intent, Prepared};
 use crate::refusal::Refusal;
 use crate::reward::work::Work;
@@ -432,19 +432,21 @@ pub fn hold(
     let reward_id = Some(prepared.reward.reward_id.clone());
     let hold = match may_hold(view.book, intent, prepared, checkout, now) {
         Ok(hold) => hold,
-        Err(refusal) => return refuse(view, intent, (refusal, reward_id), Settlement::Abort, names, now),
+        Err(refusal) => return refuse(view, intent, Why::promised(refusal, prepared), Settlement::Abort, names, now),
     };
     let redemption = Redemption {
         reward_id,
         quantity: prepared.quantity,
         attempts_max: prepared.reward.attempts_max,
+        batch_id: prepared.batch_id.clone(),
+        reference: prepared.reference.clone(),
         ..blank(intent, RedemptionStatus::Held, names, view.opened_at.unwrap_or(now), now)
     };
     let work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
     let changes = work.finish(None, redemption, draft(view, intent, "redemption.held", names));
     Decision {
         changes,
-        member_uses: Some(view.member_uses.saturating_add(1).min(INTEGER_MAX)),
+        consumes: Some(prepared.day),
         attempt: false,
         refusal: None,
         // The shard keeps its pending row: it asks, and only the Member's word ends it.

@@ -3,7 +3,7 @@
 //! Only production: testers are in `GET /v1/stats`. What can fall again is a gauge: a redemption counts where it stands
 //! now. Times are in seconds, as is usual there.
 
-use crate::wire::{Counts, Histogram, PoolFigures, Stats};
+use crate::wire::{BreakerFigures, Counts, Histogram, PoolFigures, Stats};
 use core::fmt::Write;
 
 /// Content type of the text.
@@ -138,6 +138,22 @@ impl Text {
         }
     }
 
+    fn breakers(&mut self, all: &[(String, Stats)]) {
+        let name = "counterfoil_breaker";
+        self.head(
+            name,
+            Kind::Gauge,
+            "1 for each campaign key that is guessed so often that new accounts are kept out.",
+        );
+        for (merchant, stats) in all {
+            for BreakerFigures { campaign, epoch, state, .. } in &stats.breakers {
+                let (campaign, epoch) = (campaign.to_string(), epoch.to_string());
+                let key = [("merchant", merchant.as_str()), ("campaign", &campaign), ("epoch", &epoch)];
+                self.sample(name, &[key.as_slice(), &[("state", state.name())]].concat(), 1);
+            }
+        }
+    }
+
     fn stock(&mut self, all: &[(String, Stats)]) {
         let name = "counterfoil_pool_codes";
         self.head(name, Kind::Gauge, "Promo codes of a pool by where they stand.");
@@ -190,6 +206,7 @@ pub fn exposition(version: &str, all: &[(String, Stats)]) -> String {
     text.count(shortages, all, |stats| stats.production.shortages);
     let unrecognised = ("counterfoil_unrecognised_total", "Wrong codes and wrong aliases.");
     text.count(unrecognised, all, |stats| stats.production.unrecognised);
+    text.breakers(all);
     let rewards = ("counterfoil_rewards", Gauge, "Rewards by where they stand.");
     text.counts(rewards, "state", all, |stats| &stats.production.rewards);
     let failed = ("counterfoil_grants_failed_total", "Tries to grant a reward that failed.");

@@ -1,6 +1,8 @@
 //! The text, read by a parser that accepts nothing but the format (text exposition format 0.0.4).
 
 use super::*;
+use crate::breaker::BreakerState;
+use crate::code::Profile;
 use crate::time::Instant;
 use crate::wire::{CampaignFigures, Figures, PoolResource};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,6 +168,7 @@ fn figures_of_several_merchants() {
         testers: Figures { unrecognised: 99, ..Figures::default() },
         deliveries: counts(&[("waiting", 1)]),
         pools: vec![PoolFigures { pool, low: true, shortages: 6 }],
+        breakers: vec![BreakerFigures { campaign: 7, profile: Profile::S20, epoch: 1, state: BreakerState::RefuseNew }],
         ..Stats::default()
     };
     let all = [("acme".to_owned(), stats), ("bare".to_owned(), Stats::default())];
@@ -180,6 +183,7 @@ fn figures_of_several_merchants() {
         ("counterfoil_redeemed_by_quantity", vec![acme, ("quantity", "5")], 2.0),
         ("counterfoil_refusals_total", vec![acme, ("code", "campaign_ended")], 1.0),
         ("counterfoil_shortages_total", vec![acme], 1.0),
+        ("counterfoil_breaker", vec![acme, ("campaign", "7"), ("epoch", "1"), ("state", "refuse_new")], 1.0),
         ("counterfoil_unrecognised_total", vec![acme], 3.0),
         ("counterfoil_unrecognised_total", vec![("merchant", "bare")], 0.0),
         ("counterfoil_grants_failed_total", vec![acme], 4.0),

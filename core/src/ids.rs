@@ -2,6 +2,7 @@
 
 use crate::keys::{MerchantId, hmac};
 use crate::phone::Phone;
+use crate::throttle::Network;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -209,11 +210,30 @@ impl IdKey {
         self.named("phone", merchant, phone.as_str())
     }
 
+    /// Proves that a list of this deployment gave a cursor: `place` says which list, by which filters, and where in it.
+    #[must_use]
+    pub fn cursor(&self, merchant: &MerchantId, place: &str) -> String {
+        let full = self.named("cursor", merchant, place);
+        crate::hex::encode(full.get(..MAC_BYTES).unwrap_or_default())
+    }
+
     /// What the log shows of a code beside its first group: two lines about one code can be told from two codes.
     #[must_use]
     pub fn code_ref(&self, merchant: &MerchantId, canonical: &str) -> String {
         let full = self.named("code", merchant, canonical);
         crate::hex::encode(full.get(..CODE_REF_BYTES).unwrap_or_default())
+    }
+
+    /// What counts wrong codes from an address is named by this: nobody reads the address back.
+    #[must_use]
+    pub fn network(&self, merchant: &MerchantId, network: &Network) -> String {
+        let full = self.named("network", merchant, &network.to_string());
+        crate::hex::encode(full.get(..MREF_BYTES).unwrap_or_default())
+    }
+
+    /// What an API key carries of its merchant, id and secret, so that nobody else makes one.
+    pub(crate) fn api_key(&self, merchant: &MerchantId, bytes: &[u8]) -> [u8; 32] {
+        self.named("api-key", merchant, &crate::hex::encode(bytes))
     }
 
     /// HMAC of a text of one sort, with lengths, so that nothing else under this key collides with it.

@@ -4,6 +4,7 @@
 //! large. So the text is taken apart first, by serde_json, and all types are read from its parts: a complaint knows
 //! its path, and a struct is written as an object, never as an array of its fields.
 
+use crate::limits::INTEGER_MAX;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, MapAccess, SeqAccess,
@@ -176,6 +177,20 @@ pub(crate) enum Node<'t> {
     Object(Vec<(Cow<'t, str>, Self)>),
 }
 
+/// JSON has one kind of number: `36.0` is the integer 36, as far as integers are exact.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "whole, and below 2⁵³"
+)]
+fn whole(value: f64) -> Option<Node<'static>> {
+    if value.fract() != 0.0 || value.abs() > INTEGER_MAX as f64 {
+        return None;
+    }
+    Some(if value < 0.0 { Node::Signed(value as i64) } else { Node::Unsigned(value as u64) })
+}
+
 impl Node<'_> {
     /// A complaint that this is something else.
     #[cold]
@@ -252,7 +267,7 @@ impl<'de> Deserialize<'de> for Node<'de> {
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
-                Ok(Node::Float(value))
+                Ok(whole(value).unwrap_or(Node::Float(value)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
@@ -562,6 +577,27 @@ mod tests {
         }
         let any = r#"{"b":[1,-2,0.25,18446744073709551615,1e300,true,null],"a":{"":"\u00e9"},"a2":"x\"y"}"#;
         assert_eq!(read::<Value>(any).ok(), serde_json::from_str(any).ok());
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for (text, expected) in [
+            ("3.0", Some(3)),
+            ("30e-1", Some(3)),
+            ("3e0", Some(3)),
+            ("-0.0", Some(0)),
+            ("255.0", Some(255)),
+            ("256.0", None),
+            ("-1.0", None),
+            ("3.5", None),
+            ("1e300", None),
+        ] {
+            let text = format!(r#"{{"steps":[{{"walk":{text}}}]}}"#);
+            let read = read::<Way>(&text).ok().map(|way| way.steps);
+            assert_eq!(read, expected.map(|far| vec![Step::Walk(far)]), "{text}");
+        }
+        let read = |text: &str| read::<Way>(text).ok().map(|way| way.steps);
+        assert_eq!(read(r#"{"steps":[{"leap":{"far":-4.0}}]}"#), Some(vec![Step::Leap { far: -4 }]));
     }
 
     #[test]

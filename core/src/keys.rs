@@ -8,6 +8,7 @@ use crate::permute::{Permutation, PermutationTable};
 use crate::short_mac::ShortMac;
 use crate::words::{beginning_offends, is_skipped};
 use core::fmt;
+use core::ops::Deref;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -242,6 +243,58 @@ pub struct CampaignKeys {
     permutation: Permutation,
 }
 
+/// The same two keys in bytes: what a print shop is given, and nobody else.
+pub struct RawKeys {
+    /// Key of the tags.
+    pub tag: [u8; 32],
+    /// Key of the permutation of seqs.
+    pub permute: [u8; 32],
+}
+
+impl fmt::Debug for RawKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawKeys(secret)")
+    }
+}
+
+fn check_numbers(profile: Profile, epoch: u8, campaign: u16) -> Result<(), KeyError> {
+    if epoch > EPOCH_MAX {
+        return Err(KeyError::Epoch { found: epoch });
+    }
+    if campaign == 0 || campaign > profile.campaign_max() {
+        return Err(KeyError::Campaign { found: campaign, max: profile.campaign_max() });
+    }
+    Ok(())
+}
+
+impl RawKeys {
+    /// Derives a campaign's keys from an epoch's root.
+    ///
+    /// # Errors
+    /// [`KeyError::Epoch`] and [`KeyError::Campaign`].
+    pub fn derive(
+        root: &Root,
+        environment: &Environment,
+        merchant: &MerchantId,
+        profile: Profile,
+        epoch: u8,
+        campaign: u16,
+    ) -> Result<Self, KeyError> {
+        check_numbers(profile, epoch, campaign)?;
+        let salt = [b"counterfoil/0/", environment.0.as_bytes()].concat();
+        let hkdf = Hkdf::<Sha256>::new(Some(&salt), &root.0);
+        let key = |purpose: &[u8]| {
+            let numbers = [0, FORMAT, profile.kind(), epoch];
+            let info = [purpose, &[0], merchant.0.as_bytes(), &numbers, &campaign.to_be_bytes()].concat();
+            let mut key = [0; 32];
+            // 32 bytes is one HKDF block: the length cannot be too large.
+            let _ = hkdf.expand(&info, &mut key);
+            key
+        };
+        Ok(Self { tag: key(b"tag"), permute: key(b"permute") })
+    }
+}
+
 impl fmt::Debug for CampaignKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CampaignKeys({} epoch {} campaign {}, secret)", self.profile.name(), self.epoch, self.campaign)
@@ -261,24 +314,17 @@ impl CampaignKeys {
         epoch: u8,
         campaign: u16,
     ) -> Result<Self, KeyError> {
-        if epoch > EPOCH_MAX {
-            return Err(KeyError::Epoch { found: epoch });
-        }
-        if campaign == 0 || campaign > profile.campaign_max() {
-            return Err(KeyError::Campaign { found: campaign, max: profile.campaign_max() });
-        }
-        let salt = [b"counterfoil/0/", environment.0.as_bytes()].concat();
-        let hkdf = Hkdf::<Sha256>::new(Some(&salt), &root.0);
-        let key = |purpose: &[u8]| {
-            let numbers = [0, FORMAT, profile.kind(), epoch];
-            let info = [purpose, &[0], merchant.0.as_bytes(), &numbers, &campaign.to_be_bytes()].concat();
-            let mut key = [0; 32];
-            // 32 bytes is one HKDF block: the length cannot be too large.
-            let _ = hkdf.expand(&info, &mut key);
-            key
-        };
-        let permutation = Permutation::new(&key(b"permute"), profile.serial_bits());
-        Ok(Self { profile, epoch, campaign, tag: ShortMac::new(&key(b"tag")), permutation })
+        Self::of(profile, epoch, campaign, &RawKeys::derive(root, environment, merchant, profile, epoch, campaign)?)
+    }
+
+    /// The keys of a campaign in an epoch, as a print shop has them.
+    ///
+    /// # Errors
+    /// [`KeyError::Epoch`] and [`KeyError::Campaign`].
+    pub fn of(profile: Profile, epoch: u8, campaign: u16, raw: &RawKeys) -> Result<Self, KeyError> {
+        check_numbers(profile, epoch, campaign)?;
+        let permutation = Permutation::new(&raw.permute, profile.serial_bits());
+        Ok(Self { profile, epoch, campaign, tag: ShortMac::new(&raw.tag), permutation })
     }
 
     /// The profile these keys are for.
@@ -333,23 +379,17 @@ impl CampaignKeys {
     /// Mints `count` codes from seq `from` on, skipping those whose text holds an offensive word. Ends early
     /// only at the end of the serial space, and at once where [`beginning_offends`]. The permutation is tabulated once, so each code costs one HMAC.
     #[must_use]
-    pub fn mint_codes(&self, from: u32, count: u32) -> MintCodes<'_> {
-        let table = PermutationTable::new(&self.permutation);
-        let count = if beginning_offends(self.profile, self.epoch, self.campaign) { 0 } else { count };
-        MintCodes { keys: self, table, next: from, left: count, serials: [0; SERIALS_AT_ONCE], filled: 0, used: 0 }
+    pub fn mint_codes(&self, from: u32, count: u32) -> MintCodes<&Self> {
+        MintCodes::new(self, from, count)
     }
 
-    /// The permutation of this campaign's seqs, to tabulate it.
+    /// The first seq that is not skipped: the code that a campaign's aliases stand for. `None` where none can be minted.
     #[must_use]
-    pub const fn permutation(&self) -> &Permutation {
-        &self.permutation
-    }
-
-    /// The code of a seq by a table of this campaign's permutation; `None` past the serial space, and for seqs
-    /// that are skipped because their text holds an offensive word.
-    #[must_use]
-    pub fn mint_by(&self, table: &PermutationTable, seq: u32) -> Option<WellFormedCode> {
-        (seq < self.profile.serial_space()).then(|| self.clean_code_of(table.permute(seq))).flatten()
+    pub fn first_seq(&self) -> Option<u32> {
+        let mut seqs = 0..self.profile.serial_space();
+        (!beginning_offends(self.profile, self.epoch, self.campaign))
+            .then(|| seqs.find(|seq| self.mint(*seq).is_some_and(|code| !is_skipped(&code))))
+            .flatten()
     }
 
     /// The code of a serial, unless its text holds an offensive word.
@@ -369,9 +409,9 @@ impl CampaignKeys {
 /// Serials that are looked up together when minting in bulk.
 const SERIALS_AT_ONCE: usize = 64;
 
-/// The codes of [`CampaignKeys::mint_codes`], made one by one as they are asked for.
-pub struct MintCodes<'a> {
-    keys: &'a CampaignKeys,
+/// The codes of [`CampaignKeys::mint_codes`], made one by one as they are asked for. `K` points to the keys.
+pub struct MintCodes<K> {
+    keys: K,
     table: PermutationTable,
     /// The next seq.
     next: u32,
@@ -383,7 +423,15 @@ pub struct MintCodes<'a> {
     used: usize,
 }
 
-impl MintCodes<'_> {
+impl<K: Deref<Target = CampaignKeys>> MintCodes<K> {
+    /// See [`CampaignKeys::mint_codes`].
+    #[must_use]
+    pub fn new(keys: K, from: u32, count: u32) -> Self {
+        let table = PermutationTable::new(&keys.permutation);
+        let left = if beginning_offends(keys.profile, keys.epoch, keys.campaign) { 0 } else { count };
+        Self { keys, table, next: from, left, serials: [0; SERIALS_AT_ONCE], filled: 0, used: 0 }
+    }
+
     /// Looks the next serials up; `None` at the end of the serial space.
     fn refill(&mut self) -> Option<()> {
         let seqs = self.next..self.keys.profile.serial_space();
@@ -398,7 +446,7 @@ impl MintCodes<'_> {
     }
 }
 
-impl Iterator for MintCodes<'_> {
+impl<K: Deref<Target = CampaignKeys>> Iterator for MintCodes<K> {
     type Item = Minted;
 
     #[inline]
@@ -429,6 +477,24 @@ mod tests {
         let environment = Environment::new(environment).unwrap();
         let merchant = MerchantId::new(merchant).unwrap();
         CampaignKeys::derive(root, &environment, &merchant, code.profile(), code.epoch(), code.campaign()).unwrap()
+    }
+
+    #[test]
+    fn a_print_shop_mints_the_same_codes() {
+        let root = Root::new(&[0xa5; 32]).unwrap();
+        let (environment, merchant) = (Environment::new("live").unwrap(), MerchantId::new("m-1").unwrap());
+        for (profile, epoch, campaign) in [(Profile::S20, 2, 513), (Profile::S16, 0, 1), (Profile::S25, 7, 65_535)] {
+            let derived = CampaignKeys::derive(&root, &environment, &merchant, profile, epoch, campaign).unwrap();
+            let raw = RawKeys::derive(&root, &environment, &merchant, profile, epoch, campaign).unwrap();
+            let printed = std::rc::Rc::new(CampaignKeys::of(profile, epoch, campaign, &raw).unwrap());
+            let codes: Vec<Minted> = MintCodes::new(printed, 7, 100).collect();
+            assert_eq!(codes, derived.mint_codes(7, 100).collect::<Vec<_>>());
+            assert_eq!(format!("{raw:?}"), "RawKeys(secret)");
+            assert_eq!(derived.first_seq(), derived.mint_codes(0, 1).next().map(|minted| minted.seq));
+        }
+        let raw = RawKeys::derive(&root, &environment, &merchant, Profile::S16, 0, 1).unwrap();
+        assert!(matches!(CampaignKeys::of(Profile::S16, 0, 4_096, &raw), Err(KeyError::Campaign { .. })));
+        assert!(matches!(CampaignKeys::of(Profile::S16, 8, 1, &raw), Err(KeyError::Epoch { found: 8 })));
     }
 
     #[test]

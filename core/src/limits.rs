@@ -26,6 +26,12 @@ pub const EVENTS_KEPT_MS: i64 = 90 * DAY_MS;
 pub const POLL_WAIT_MAX_S: u32 = 25;
 /// Wrong codes an account may enter in a day.
 pub const ATTEMPTS_PER_DAY: u32 = 10;
+/// Unknown aliases an account may enter in a day.
+pub const ALIAS_ATTEMPTS_PER_DAY: u32 = 30;
+/// Most of either that a merchant may allow.
+pub const ATTEMPTS_PER_DAY_MAX: u32 = 1_000;
+/// Longest notice of an end, in days.
+pub const NOTIFY_DAYS_MAX: u32 = 365;
 /// A day.
 pub const DAY_MS: i64 = 86_400_000;
 /// How long a participant accepts a new intent after it was written.
@@ -82,6 +88,14 @@ pub const UPLOAD_SLICE_BYTES: usize = 512 * 1024;
 pub const UPLOAD_REFUSED_SHOWN: usize = 1_000;
 /// Most promo codes that one call releases from quarantine by name.
 pub const RELEASE_CODES_MAX: usize = 1_000;
+/// Most aliases of a campaign.
+pub const ALIASES_MAX: usize = 20;
+/// Most redemptions in a second that a campaign may be laid out for.
+pub const EXPECTED_RATE_MAX: u32 = 100_000;
+/// Redemptions in a second that one shard is given: a fifth of what an object is good for in groups.
+pub const SHARD_RATE: u32 = 200;
+/// Most that a shard is given of a limit at once.
+pub const PORTION_MAX: u64 = 1_000_000;
 /// How far a signed message's time may be from the present, either side, in seconds.
 pub const WEBHOOK_TOLERANCE_S: i64 = 300;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Refusal {
     /// 1: the text is not a code as it stands.
     MalformedCode {
@@ -71,9 +72,21 @@ pub enum Refusal {
         held_until: Instant,
     },
     /// 14
-    MemberLimitReached,
+    MemberLimitReached {
+        /// When the window ends whose limit was reached, where it was one of those.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(type = "string", optional))]
+        window_ends_at: Option<Instant>,
+    },
     /// 15
-    CampaignLimitReached,
+    CampaignLimitReached {
+        /// When the window ends whose limit was reached, where it was one of those.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(type = "string", optional))]
+        window_ends_at: Option<Instant>,
+    },
+    /// 16: what is left of the campaign's money does not cover this redemption.
+    BudgetExhausted,
     /// 17: points asked for a reward without a price for this member.
     RewardNotForSale,
     /// 18
@@ -114,10 +127,12 @@ pub enum Refusal {
         /// What the order has.
         what: String,
     },
+    /// Somebody guesses this campaign's codes: accounts without an earlier grant must show that they are people.
+    ChallengeRequired,
 }
 
 /// The rules of a redemption by the names of their refusals, in order of precedence.
-pub const RULES: [&str; 19] = [
+pub const RULES: [&str; 20] = [
     "malformed_code",
     "too_many_attempts",
     "code_not_recognised",
@@ -134,6 +149,7 @@ pub const RULES: [&str; 19] = [
     "code_held",
     "member_limit_reached",
     "campaign_limit_reached",
+    "budget_exhausted",
     "reward_not_for_sale",
     "insufficient_points",
     "insufficient_codes",
@@ -158,8 +174,9 @@ impl Refusal {
             Self::AlreadyRedeemedByYou { .. } => "already_redeemed_by_you",
             Self::AlreadyRedeemed => "already_redeemed",
             Self::CodeHeld { .. } => "code_held",
-            Self::MemberLimitReached => "member_limit_reached",
-            Self::CampaignLimitReached => "campaign_limit_reached",
+            Self::MemberLimitReached { .. } => "member_limit_reached",
+            Self::CampaignLimitReached { .. } => "campaign_limit_reached",
+            Self::BudgetExhausted => "budget_exhausted",
             Self::RewardNotForSale => "reward_not_for_sale",
             Self::InsufficientPoints { .. } => "insufficient_points",
             Self::InsufficientCodes { .. } => "insufficient_codes",
@@ -168,6 +185,7 @@ impl Refusal {
             Self::HoldExpired => "hold_expired",
             Self::ValueSpent { .. } => "value_spent",
             Self::AlreadyExists { .. } => "already_exists",
+            Self::ChallengeRequired => "challenge_required",
         }
     }
 
@@ -183,14 +201,18 @@ impl Refusal {
             | Self::CodeExpired { .. }
             | Self::QuoteExpired { .. }
             | Self::HoldExpired => 410,
-            Self::RedemptionMethodNotAllowed | Self::CurrencyNotAllowed | Self::NotEligible { .. } => 403,
+            Self::RedemptionMethodNotAllowed
+            | Self::CurrencyNotAllowed
+            | Self::NotEligible { .. }
+            | Self::ChallengeRequired => 403,
             Self::CampaignNotActive
             | Self::CampaignNotStarted { .. }
             | Self::AlreadyRedeemedByYou { .. }
             | Self::AlreadyRedeemed
             | Self::CodeHeld { .. }
-            | Self::MemberLimitReached
-            | Self::CampaignLimitReached
+            | Self::MemberLimitReached { .. }
+            | Self::CampaignLimitReached { .. }
+            | Self::BudgetExhausted
             | Self::RewardNotForSale
             | Self::InsufficientPoints { .. }
             | Self::InsufficientCodes { .. }
@@ -218,8 +240,9 @@ impl Refusal {
             Self::AlreadyRedeemedByYou { .. } => "You have redeemed this code already",
             Self::AlreadyRedeemed => "This code has been redeemed already",
             Self::CodeHeld { .. } => "This code is kept for a checkout",
-            Self::MemberLimitReached => "You have reached this campaign's limit",
-            Self::CampaignLimitReached => "This campaign is used up",
+            Self::MemberLimitReached { .. } => "You have reached this campaign's limit",
+            Self::CampaignLimitReached { .. } => "This campaign is used up",
+            Self::BudgetExhausted => "This campaign's budget is used up",
             Self::RewardNotForSale => "Points do not buy this reward",
             Self::InsufficientPoints { .. } => "Not enough points",
             Self::InsufficientCodes { .. } => "Not enough promo codes",
@@ -228,6 +251,7 @@ impl Refusal {
             Self::HoldExpired => "The hold is over",
             Self::ValueSpent { .. } => "Not enough is left",
             Self::AlreadyExists { .. } => "It exists already",
+            Self::ChallengeRequired => "Show that you are a person",
         }
     }
 
@@ -253,8 +277,13 @@ impl Refusal {
             Self::AlreadyRedeemedByYou { .. } => "The reward was given to you with the earlier redemption.".to_owned(),
             Self::AlreadyRedeemed => "Each code of this campaign works a set number of times.".to_owned(),
             Self::CodeHeld { held_until } => format!("It is free again at {held_until} unless the order is placed."),
-            Self::MemberLimitReached => "No more redemptions of this campaign for this account.".to_owned(),
-            Self::CampaignLimitReached => "All uses of this campaign are taken.".to_owned(),
+            Self::MemberLimitReached { window_ends_at: Some(ends_at) }
+            | Self::CampaignLimitReached { window_ends_at: Some(ends_at) } => format!("Try again from {ends_at} on."),
+            Self::MemberLimitReached { window_ends_at: None } => {
+                "No more redemptions of this campaign for this account.".to_owned()
+            }
+            Self::CampaignLimitReached { window_ends_at: None } => "All uses of this campaign are taken.".to_owned(),
+            Self::BudgetExhausted => "What is left of its money does not cover this redemption.".to_owned(),
             Self::RewardNotForSale => "It has no price in points for this account.".to_owned(),
             Self::InsufficientPoints { points_needed, .. } => format!("{points_needed} more points are needed."),
             Self::InsufficientCodes { available, requested } => {
@@ -273,6 +302,9 @@ impl Refusal {
             Self::HoldExpired => "Its fifteen minutes are over; nothing was taken.".to_owned(),
             Self::ValueSpent { short_by } => format!("{short_by} are missing; nothing was changed."),
             Self::AlreadyExists { what } => format!("{what} exists already."),
+            Self::ChallengeRequired => {
+                "Somebody is guessing codes. Pass the challenge, and send its response with the code.".to_owned()
+            }
         }
     }
 
@@ -289,6 +321,7 @@ impl Refusal {
                 | Self::HoldExpired
                 | Self::ValueSpent { .. }
                 | Self::AlreadyExists { .. }
+                | Self::ChallengeRequired
         )
     }
 }
@@ -314,8 +347,9 @@ mod tests {
             Refusal::AlreadyRedeemedByYou { earlier_redemption_id: "rd_x".to_owned() },
             Refusal::AlreadyRedeemed,
             Refusal::CodeHeld { held_until: Instant(0) },
-            Refusal::MemberLimitReached,
-            Refusal::CampaignLimitReached,
+            Refusal::MemberLimitReached { window_ends_at: None },
+            Refusal::CampaignLimitReached { window_ends_at: Some(Instant(0)) },
+            Refusal::BudgetExhausted,
             Refusal::RewardNotForSale,
             Refusal::InsufficientPoints { points_needed: 3, quote_id: None },
             Refusal::InsufficientCodes { available: 7, requested: 10 },
@@ -324,10 +358,12 @@ mod tests {
             Refusal::HoldExpired,
             Refusal::ValueSpent { short_by: 1 },
             Refusal::AlreadyExists { what: "x".to_owned() },
+            Refusal::ChallengeRequired,
         ];
-        let actions = ["quote_expired", "just_redeemed", "hold_expired", "value_spent", "already_exists"];
+        let actions =
+            ["quote_expired", "just_redeemed", "hold_expired", "value_spent", "already_exists", "challenge_required"];
         assert_eq!(all.len(), RULES.len() + actions.len());
-        assert_eq!(all[18].detail(), "Only 7 code(s) available, you requested 10");
+        assert_eq!(all[19].detail(), "Only 7 code(s) available, you requested 10");
         for (refusal, name) in all.iter().zip(RULES.into_iter().chain(actions)) {
             assert_eq!(refusal.code(), name);
             let json = serde_json::to_value(refusal).unwrap();

@@ -3,7 +3,8 @@
 use super::*;
 use crate::ids::Mref;
 use crate::refusal::RULES;
-use crate::wire::{Mechanic, RewardType, RewardValue};
+use crate::time::Utc;
+use crate::wire::{Mechanic, RewardType, RewardValue, WindowKind};
 
 fn rules() -> Rules {
     Rules {
@@ -33,16 +34,32 @@ fn rules() -> Rules {
             version: 1,
         },
         quantity: 1,
+        time_zone: "UTC".to_owned(),
         starts_at: None,
         ends_at: None,
         uses_per_code: Some(1),
         per_member: None,
         total: None,
+        windows: vec![],
+        budget: None,
         eligibility: Eligibility::default(),
         currencies: None,
         methods: None,
         min_epoch: 0,
-        issued: vec![IssuedRange { from: 0, to: 100, epoch: 0, expires_at: None, recalled: false }],
+        revoked_epochs: vec![],
+        issued: vec![IssuedRange {
+            from: 0,
+            to: 100,
+            epoch: 0,
+            expires_at: None,
+            batch_id: "ba_1".to_owned(),
+            reference: None,
+        }],
+        recalled: vec![],
+        aliases: vec![],
+        alias_seq: None,
+        alias_public: true,
+        shards: 1,
     }
 }
 
@@ -58,6 +75,8 @@ fn facts() -> Facts {
         attributes: Attributes::default(),
         roles: vec![],
         member_uses: 0,
+        member_days: vec![],
+        alias: None,
     }
 }
 
@@ -86,7 +105,8 @@ fn checkout(c: &mut Case) -> &mut Checkout {
 }
 
 fn first(case: &Case) -> &'static str {
-    evaluate(&case.rules, &case.facts, case.checkout.as_ref(), &case.usage, |_| "rd_x".to_owned())
+    let calendar = Calendar::at(case.facts.at, &Utc);
+    evaluate(&case.rules, &calendar, &case.facts, case.checkout.as_ref(), &case.usage, |_| "rd_x".to_owned())
         .into_iter()
         .find_map(|(name, refusal)| {
             refusal.map(|refusal| {
@@ -100,7 +120,7 @@ fn first(case: &Case) -> &'static str {
 type Bend = (&'static str, fn(&mut Case));
 
 /// One way to fail each rule, in order of precedence.
-const BENDS: [Bend; 15] = [
+const BENDS: [Bend; 18] = [
     ("code_recalled", |c| c.facts.epoch_revoked = true),
     ("campaign_not_active", |c| c.rules.status = CampaignStatus::Paused),
     ("campaign_not_started", |c| c.rules.starts_at = Some(Instant(1_001))),
@@ -115,19 +135,32 @@ const BENDS: [Bend; 15] = [
     ("currency_not_allowed", |c| checkout(c).currency = "USD".to_owned()),
     ("not_eligible", |c| c.rules.eligibility.tiers = Some(vec!["gold".to_owned()])),
     ("already_redeemed_by_you", |c| {
-        c.usage = Usage {
-            of_code: 1,
-            mine: Some(rid()),
-            mine_count: 1,
-            of_campaign: c.usage.of_campaign,
-            ..Usage::default()
-        };
+        c.usage =
+            Usage { of_code: 1, mine: Some(rid()), mine_count: 1, left: c.usage.left.clone(), ..Usage::default() };
     }),
     ("already_redeemed", |c| (c.usage.of_code, c.usage.held) = (1, 0)),
     ("code_held", |c| (c.usage.of_code, c.usage.held, c.usage.held_until) = (1, 1, Some(Instant(9)))),
     ("member_limit_reached", |c| (c.rules.per_member, c.facts.member_uses) = (Some(1), 1)),
-    ("campaign_limit_reached", |c| (c.rules.total, c.usage.of_campaign) = (Some(1), 1)),
+    ("member_limit_reached", |c| {
+        c.rules.windows = vec![window(WindowKind::Week, Some(2), None)];
+        c.facts.member_days = vec![(Day(-2), 1), (Day(0), 1)];
+    }),
+    ("campaign_limit_reached", |c| (c.rules.total, c.usage.left) = (Some(1), vec![(Meter::Total, 0)])),
+    ("campaign_limit_reached", |c| {
+        c.rules.windows = vec![window(WindowKind::Day, None, Some(5))];
+        c.usage.left.push((Meter::Window(WindowKind::Day, Day(0)), 0));
+    }),
+    ("budget_exhausted", |c| {
+        c.rules.reward.kind = RewardType::Credit;
+        c.rules.reward.value = RewardValue::Credit { currency: "EUR".to_owned(), amount_minor: 500 };
+        c.rules.budget = Some(Budget { currency: "EUR".to_owned(), amount_minor: 10_000 });
+        c.usage.left.push((Meter::Budget, 499));
+    }),
 ];
+
+fn window(per: WindowKind, per_member: Option<u64>, total: Option<u64>) -> WindowLimit {
+    WindowLimit { per, per_member, total }
+}
 
 #[test]
 fn each_rule_alone_and_every_pair_by_precedence() {
@@ -165,9 +198,11 @@ fn edges() {
     check(|c| c.rules.status = CampaignStatus::Draft, "campaign_not_active");
     check(|c| c.rules.status = CampaignStatus::Ended, "campaign_ended");
     check(|c| (c.rules.min_epoch, c.facts.epoch) = (1, 0), "code_recalled");
-    check(|c| c.rules.issued[0].recalled = true, "code_recalled");
+    check(|c| c.rules.revoked_epochs = vec![0], "code_recalled");
+    check(|c| c.rules.recalled = vec![SeqRange { from: 0, to: 2 }, SeqRange { from: 5, to: 6 }], "code_recalled");
+    check(|c| c.rules.recalled = vec![SeqRange { from: 0, to: 5 }, SeqRange { from: 6, to: 9 }], "");
     // The last use is usable.
-    check(|c| (c.rules.total, c.usage.of_campaign) = (Some(10), 9), "");
+    check(|c| (c.rules.total, c.usage.left) = (Some(10), vec![(Meter::Total, 1)]), "");
     check(|c| (c.rules.uses_per_code, c.usage.of_code) = (Some(3), 2), "");
     check(|c| (c.rules.per_member, c.facts.member_uses) = (Some(2), 1), "");
     // A code of three uses, one of them mine: mine again until all are gone.
@@ -243,7 +278,7 @@ fn what_is_held_is_not_used() {
             "member_limit_reached",
         ),
         // What is held counts towards the campaign's total.
-        (Box::new(|c| (c.rules.total, c.usage.of_campaign) = (Some(1), 1)), "campaign_limit_reached"),
+        (Box::new(|c| (c.rules.total, c.usage.left) = (Some(1), vec![(Meter::Total, 0)])), "campaign_limit_reached"),
     ] {
         let mut case = Case { rules: rules(), facts: facts(), checkout: None, usage: Usage::default() };
         bend(&mut case);
@@ -327,4 +362,84 @@ fn only_issued_codes_of_the_right_kind_are_recognised() {
     assert!(!known(|f| f.epoch = 1));
     assert!(!known(|f| f.profile = Profile::S16));
     assert!(!recognised(None, &facts()));
+}
+
+#[test]
+fn a_window_that_is_full_says_when_it_ends() {
+    let at = Instant::parse("2026-11-22T12:00:00Z").unwrap();
+    let calendar = Calendar::at(at, &Utc);
+    let (today, monday) = (calendar.today(), calendar.window(WindowKind::Week).first);
+    let ends = |text: &str| Some(Instant::parse(text).unwrap());
+    let mut rules = rules();
+    rules.windows = vec![window(WindowKind::Day, Some(1), Some(3)), window(WindowKind::Month, Some(4), Some(9))];
+    let decide = |days: DayCounts, left: Vec<(Meter, u64)>| {
+        let facts = Facts { at, member_days: days, ..facts() };
+        let usage = Usage { left, ..Usage::default() };
+        evaluate(&rules, &calendar, &facts, None, &usage, |_| String::new())
+            .into_iter()
+            .find_map(|(_, refusal)| refusal)
+    };
+    let member = |window_ends_at| Some(Refusal::MemberLimitReached { window_ends_at });
+    let campaign = |window_ends_at| Some(Refusal::CampaignLimitReached { window_ends_at });
+    assert_eq!(decide(vec![(monday, 3)], vec![]), None);
+    assert_eq!(decide(vec![(today, 1)], vec![]), member(ends("2026-11-23T00:00:00Z")));
+    assert_eq!(decide(vec![(monday, 3), (today, 1)], vec![]), member(ends("2026-12-01T00:00:00Z")));
+    let (day, month) = (
+        Meter::Window(WindowKind::Day, today),
+        Meter::Window(WindowKind::Month, calendar.window(WindowKind::Month).first),
+    );
+    assert_eq!(decide(vec![], vec![(day, 1), (month, 1)]), None);
+    assert_eq!(decide(vec![], vec![(day, 0), (month, 1)]), campaign(ends("2026-11-23T00:00:00Z")));
+    assert_eq!(decide(vec![], vec![(day, 0), (month, 0)]), campaign(ends("2026-12-01T00:00:00Z")));
+    // That of another day says nothing about today.
+    assert_eq!(decide(vec![], vec![(Meter::Window(WindowKind::Day, monday), 0)]), None);
+}
+
+#[test]
+fn a_budget_that_counts_nothing_covers_nothing() {
+    let mut rules = rules();
+    rules.budget = Some(Budget { currency: "EUR".to_owned(), amount_minor: 10_000 });
+    let charge = |rules: &Rules| rules.needs(&Calendar::at(Instant(0), &Utc))[0].amount;
+    assert_eq!(charge(&rules), u64::MAX);
+    rules.reward.kind = RewardType::Discount;
+    rules.reward.value = RewardValue::Credit { currency: "EUR".to_owned(), amount_minor: 500 };
+    rules.quantity = 3;
+    assert_eq!(charge(&rules), 1_500);
+    rules.reward.value = RewardValue::Credit { currency: "USD".to_owned(), amount_minor: 500 };
+    assert_eq!(charge(&rules), u64::MAX);
+}
+
+#[test]
+fn a_word_stands_for_the_campaigns_code() {
+    let mut rules = rules();
+    let word = Alias::read("WELCOME10");
+    (rules.kind, rules.uses_per_code, rules.per_member) = (CampaignKind::Shared, None, Some(1));
+    (rules.aliases, rules.alias_seq) = (word.clone().into_iter().collect(), Some(200));
+    let entered = |alias: &Option<Alias>, seq| Facts { alias: alias.clone(), seq, epoch: 7, ..facts() };
+    // It was never minted, and no key befalls it.
+    assert!(recognised(Some(&rules), &entered(&word, 200)));
+    assert!(!recognised(Some(&rules), &entered(&word, 5)));
+    assert!(!recognised(Some(&rules), &entered(&Alias::read("OTHER"), 200)));
+    assert!(!recognised(Some(&rules), &entered(&None, 200)));
+    let first = |rules: &Rules| {
+        let facts = Facts { epoch_revoked: true, ..entered(&word, 200) };
+        let calendar = Calendar::at(facts.at, &Utc);
+        let verdicts = evaluate(rules, &calendar, &facts, None, &Usage::default(), |_| String::new());
+        verdicts.into_iter().find_map(|(_, refusal)| refusal)
+    };
+    (rules.min_epoch, rules.revoked_epochs) = (7, vec![7]);
+    assert_eq!(first(&rules), None);
+    rules.recalled = vec![SeqRange { from: 200, to: 201 }];
+    assert_eq!(first(&rules), Some(Refusal::CodeRecalled));
+}
+
+#[test]
+fn shards_share_codes_evenly_and_members_by_their_reference() {
+    let mref = |byte: u8| Mref::from_bytes(&[byte; 16]).unwrap();
+    for (shards, seq, expected) in [(1, 77, 0), (5, 77, 2), (5, 0, 0), (0, 3, 0)] {
+        assert_eq!(shard_of(CampaignKind::Unique, shards, seq, &mref(9)), expected);
+    }
+    let shared = |seq| shard_of(CampaignKind::Shared, 7, seq, &mref(3));
+    assert_eq!(shared(1), shared(2));
+    assert_eq!(shared(1), 0x0303_0303 % 7);
 }

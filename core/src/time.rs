@@ -88,6 +88,55 @@ impl Date {
         (civil_from_days(days) == (year, month, day)).then_some((Self { days }, rest))
     }
 
+    /// The local day of an instant in a zone: the one whose first instant is the latest that is not after it.
+    #[must_use]
+    pub fn of(at: Instant, zone: &impl Zone) -> Self {
+        let local_s = at.0.div_euclid(1_000) + zone.offset_s(at);
+        let day = Self { days: local_s.div_euclid(DAY_S) };
+        // Where clocks are put back over midnight, the new day has begun already.
+        if day.next().start_in(zone) <= at { day.next() } else { day }
+    }
+
+    /// The day that is so many days after 1970-01-01.
+    #[must_use]
+    pub const fn from_days(days: i64) -> Self {
+        Self { days }
+    }
+
+    /// Days since 1970-01-01.
+    #[must_use]
+    pub const fn days(self) -> i64 {
+        self.days
+    }
+
+    /// So many days later; earlier, where it is negative.
+    #[must_use]
+    pub const fn plus(self, days: i64) -> Self {
+        Self { days: self.days + days }
+    }
+
+    /// Days since Monday, 0 to 6.
+    #[must_use]
+    pub const fn weekday(self) -> i64 {
+        // 1970-01-01 was a Thursday.
+        (self.days + 3).rem_euclid(7)
+    }
+
+    /// The first day of its month.
+    #[must_use]
+    pub const fn month_start(self) -> Self {
+        let (year, month, _) = civil_from_days(self.days);
+        Self { days: days_from_civil(year, month, 1) }
+    }
+
+    /// The first day of the month after.
+    #[must_use]
+    pub const fn next_month(self) -> Self {
+        let (year, month, _) = civil_from_days(self.days);
+        let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+        Self { days: days_from_civil(year, month, 1) }
+    }
+
     /// The day after.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -1,9 +1,13 @@
-//! Bearer tokens: JWT (RFC 7519) with HS256. The algorithm is fixed by the deployment's key, never taken from
-//! the token.
+//! Bearer tokens: JWT (RFC 7519), signed with HS256, RS256, ES256 or EdDSA.
+//!
+//! Three steps, each with a type of its own: text → [`UnverifiedToken`] → [`VerifiedToken`] → [`Principal`]. The
+//! algorithm belongs to the deployment's key ([`crate::jwk`] chooses it), never to the token: what the token's header
+//! names is only ever compared with it. HS256 is verified here; the others by the platform, which has to be asked.
 
 use crate::keys::{MerchantId, hmac};
 use crate::limits::{ATTRIBUTE_CHARS_MAX, KEY_CHARS_MAX, LIST_ENTRIES_MAX};
 use crate::time::Instant;
+use crate::wire::Scope;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -73,6 +77,8 @@ pub struct Principal {
     pub attributes: Attributes,
     /// The channel the token was sent through, such as `email`.
     pub via: Option<String>,
+    /// What an API key is limited to; absent for a token, which may whatever its role may.
+    pub scopes: Option<Vec<Scope>>,
 }
 
 impl Principal {
@@ -83,30 +89,66 @@ impl Principal {
     }
 }
 
+/// How a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256: the shared secret.
+    Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// By its name in headers and keys; `None` for any that is not spoken here, `none` among them.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "HS256" => Some(Self::Hs256),
+            "RS256" => Some(Self::Rs256),
+            "ES256" => Some(Self::Es256),
+            "EdDSA" => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+
+    /// Whether a signature can have so many bytes. One of RSA is as long as its key: the platform compares them.
+    const fn signs_with(self, bytes: usize) -> bool {
+        match self {
+            Self::Hs256 => bytes == 32,
+            Self::Es256 | Self::EdDsa => bytes == 64,
+            Self::Rs256 => bytes >= 256,
+        }
+    }
+}
+
 /// Why a token is not accepted. Callers learn only `invalid_token`; the log learns the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// Not three base64url parts with JSON inside, or too long.
     Malformed,
-    /// Another algorithm than the deployment's.
+    /// Another algorithm than the key's, or none that is spoken here.
     Algorithm,
+    /// None of the deployment's keys is meant.
+    KeyUnknown,
     /// The signature does not fit.
     Signature,
     /// A claim is missing, of the wrong type or out of range.
     Claims,
     /// `exp` is over.
     Expired,
-    /// `nbf` is not reached.
+    /// `nbf` is not reached, or `iat` is in the future.
     NotYetValid,
     /// `iss` or `aud` is not what this deployment expects.
     Audience,
 }
 
-/// How this deployment checks tokens.
-#[derive(Clone)]
+/// What a deployment asks of every token, whatever signed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenPolicy {
-    /// Shared secret for HS256.
-    pub secret: Vec<u8>,
     /// Expected `iss`.
     pub issuer: Option<String>,
     /// Expected `aud`.
@@ -117,7 +159,94 @@ pub struct TokenPolicy {
 struct Header {
     alg: String,
     #[serde(default)]
+    kid: Option<String>,
+    #[serde(default)]
     crit: Option<serde_json::Value>,
+}
+
+/// A token of the right form that nobody has vouched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnverifiedToken<'a> {
+    alg: Algorithm,
+    kid: Option<String>,
+    signed: &'a str,
+    payload: &'a str,
+    signature: Vec<u8>,
+}
+
+/// A token whose signature fits one of the deployment's keys; its claims have not been read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedToken<'a>(&'a str);
+
+impl<'a> UnverifiedToken<'a> {
+    /// Takes a compact JWT apart.
+    ///
+    /// # Errors
+    /// [`TokenError::Malformed`]; [`TokenError::Algorithm`] where none is named that is spoken here, or the header has
+    /// critical extensions; [`TokenError::Signature`] where no signature of that algorithm is so long.
+    pub fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::Malformed);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+        let Header { alg, kid, crit } = json(header)?;
+        let alg = Algorithm::named(&alg).filter(|_| crit.is_none()).ok_or(TokenError::Algorithm)?;
+        if kid.as_ref().is_some_and(|kid| kid.chars().count() > KEY_CHARS_MAX) {
+            return Err(TokenError::Malformed);
+        }
+        let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| TokenError::Malformed)?;
+        if alg.signs_with(signature.len()) {
+            Ok(Self { alg, kid, signed, payload, signature })
+        } else {
+            Err(TokenError::Signature)
+        }
+    }
+
+    /// What the header claims of the key. To be compared with the key's own algorithm, never to be followed.
+    #[must_use]
+    pub const fn alg(&self) -> Algorithm {
+        self.alg
+    }
+
+    /// Which key the header names.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The bytes that are signed.
+    #[must_use]
+    pub const fn signed(&self) -> &[u8] {
+        self.signed.as_bytes()
+    }
+
+    /// The signature.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// Verifies with the shared secret.
+    ///
+    /// # Errors
+    /// [`TokenError::Algorithm`], [`TokenError::Signature`].
+    pub fn verify_hs256(&self, secret: &[u8]) -> Result<VerifiedToken<'a>, TokenError> {
+        let fits = hmac(secret, &[self.signed()]).as_slice().ct_eq(&self.signature);
+        self.judged(Algorithm::Hs256, bool::from(fits))
+    }
+
+    /// What the platform found of [`Self::signed`] and [`Self::signature`] with a key of `algorithm`.
+    ///
+    /// # Errors
+    /// [`TokenError::Algorithm`] where the header names another, [`TokenError::Signature`] where it does not fit.
+    pub fn judged(&self, algorithm: Algorithm, fits: bool) -> Result<VerifiedToken<'a>, TokenError> {
+        match (self.alg == algorithm, fits) {
+            (true, true) => Ok(VerifiedToken(self.payload)),
+            (true, false) => Err(TokenError::Signature),
+            (false, _) => Err(TokenError::Algorithm),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +256,8 @@ struct Claims {
     exp: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iat: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,35 +298,21 @@ pub fn same_secret(expected: &[u8], given: &[u8]) -> bool {
 }
 
 impl TokenPolicy {
-    /// Verifies a compact JWT.
+    /// Reads the claims of a verified token.
     ///
     /// # Errors
-    /// See [`TokenError`]; the signature is checked before any claim is read.
-    pub fn verify(&self, token: &str, now: Instant) -> Result<Principal, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::Malformed);
-        }
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-        let header: Header = json(header)?;
-        if header.alg != "HS256" || header.crit.is_some() {
-            return Err(TokenError::Algorithm);
-        }
-        let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| TokenError::Malformed)?;
-        if !bool::from(hmac(&self.secret, &[signed.as_bytes()]).as_slice().ct_eq(&signature)) {
-            return Err(TokenError::Signature);
-        }
-        self.accept(json(payload).map_err(|_| TokenError::Claims)?, now)
-    }
-
-    fn accept(&self, claims: Claims, now: Instant) -> Result<Principal, TokenError> {
+    /// [`TokenError::Claims`], [`TokenError::Expired`], [`TokenError::NotYetValid`], [`TokenError::Audience`].
+    pub fn accept(&self, token: VerifiedToken<'_>, now: Instant) -> Result<Principal, TokenError> {
+        let claims: Claims = json(token.0).map_err(|_| TokenError::Claims)?;
         let instant = |seconds: f64| millis(seconds).ok_or(TokenError::Claims);
         let expires_at = instant(claims.exp)?;
         if expires_at.plus_ms(LEEWAY_S * 1_000) <= now {
             return Err(TokenError::Expired);
         }
-        if claims.nbf.map(instant).transpose()?.is_some_and(|nbf| nbf > now.plus_ms(LEEWAY_S * 1_000)) {
-            return Err(TokenError::NotYetValid);
+        for begins in [claims.nbf, claims.iat] {
+            if begins.map(instant).transpose()?.is_some_and(|begins| begins > now.plus_ms(LEEWAY_S * 1_000)) {
+                return Err(TokenError::NotYetValid);
+            }
         }
         let named = match (&self.audience, &claims.aud) {
             (None, _) => true,
@@ -212,12 +329,12 @@ impl TokenPolicy {
         }
         let Claims { sub, role, tier, persona, tags, via, .. } = claims;
         let attributes = Attributes { tier, persona, tags };
-        Ok(Principal { merchant, sub, role, expires_at, attributes, via })
+        Ok(Principal { merchant, sub, role, expires_at, attributes, via, scopes: None })
     }
 
-    /// Signs a token for a principal.
+    /// Signs a token for a principal with the shared secret.
     #[must_use]
-    pub fn sign(&self, principal: &Principal) -> String {
+    pub fn sign_hs256(&self, secret: &[u8], principal: &Principal) -> String {
         #[allow(clippy::cast_precision_loss, reason = "whole seconds of this era are exact in a double")]
         let exp = (principal.expires_at.0 / 1_000) as f64;
         let claims = Claims {
@@ -225,6 +342,7 @@ impl TokenPolicy {
             merchant: principal.merchant.as_str().to_owned(),
             exp,
             nbf: None,
+            iat: None,
             iss: self.issuer.clone(),
             aud: self.audience.clone().map(Audience::One),
             role: principal.role,
@@ -236,7 +354,7 @@ impl TokenPolicy {
         let payload = serde_json::to_vec(&claims).unwrap_or_default();
         let header = Base64UrlUnpadded::encode_string(br#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{header}.{}", Base64UrlUnpadded::encode_string(&payload));
-        let signature = Base64UrlUnpadded::encode_string(&hmac(&self.secret, &[signed.as_bytes()]));
+        let signature = Base64UrlUnpadded::encode_string(&hmac(secret, &[signed.as_bytes()]));
         format!("{signed}.{signature}")
     }
 }
@@ -266,83 +384,5 @@ fn millis(seconds: f64) -> Option<Instant> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn policy() -> TokenPolicy {
-        TokenPolicy { secret: b"a secret of thirty-two bytes or so".to_vec(), issuer: None, audience: None }
-    }
-
-    fn token(header: &str, payload: &str) -> String {
-        let signed = format!(
-            "{}.{}",
-            Base64UrlUnpadded::encode_string(header.as_bytes()),
-            Base64UrlUnpadded::encode_string(payload.as_bytes())
-        );
-        let signature = Base64UrlUnpadded::encode_string(&hmac(&policy().secret, &[signed.as_bytes()]));
-        format!("{signed}.{signature}")
-    }
-
-    fn check(header: &str, payload: &str, expected: Result<Role, TokenError>) {
-        let now = Instant(1_000_000_000_000);
-        let got = policy().verify(&token(header, payload), now).map(|principal| principal.role);
-        assert_eq!(got, expected, "{header} {payload}");
-    }
-
-    #[test]
-    fn secrets_fit_whole_or_not_at_all() {
-        for (given, fits) in [("secret", true), ("secreT", false), ("secre", false), ("secret ", false), ("", false)] {
-            assert_eq!(same_secret(b"secret", given.as_bytes()), fits, "{given}");
-        }
-    }
-
-    #[test]
-    fn tokens() {
-        let hs = r#"{"alg":"HS256"}"#;
-        let ok = r#"{"sub":"ann","merchant":"acme","exp":1000000060}"#;
-        check(hs, ok, Ok(Role::Member));
-        check(hs, r#"{"sub":"a","merchant":"acme","exp":999999941,"role":"admin","other":1}"#, Ok(Role::Admin));
-        check(r#"{"alg":"none"}"#, ok, Err(TokenError::Algorithm));
-        check(r#"{"alg":"RS256"}"#, ok, Err(TokenError::Algorithm));
-        check(r#"{"alg":"HS256","crit":["b64"]}"#, ok, Err(TokenError::Algorithm));
-        check("[]", ok, Err(TokenError::Malformed));
-        for (bad, error) in [
-            (r#"{"sub":"a","merchant":"acme","exp":999999940}"#, TokenError::Expired),
-            (r#"{"sub":"a","merchant":"acme","exp":1e10,"nbf":1000000061}"#, TokenError::NotYetValid),
-            (r#"{"sub":"a","merchant":"acme"}"#, TokenError::Claims),
-            (r#"{"sub":"","merchant":"acme","exp":1e10}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"Acme","exp":1e10}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"acme","exp":"1e10"}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"acme","exp":1e300}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"acme","exp":1e10,"role":"root"}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"acme","exp":1e10,"tags":"x"}"#, TokenError::Claims),
-            (r#"{"sub":"a","merchant":"acme","exp":1e10,"tier":""}"#, TokenError::Claims),
-            ("null", TokenError::Claims),
-        ] {
-            check(hs, bad, Err(error));
-        }
-    }
-
-    #[test]
-    fn signatures_issuers_and_audiences() {
-        let now = Instant(1_000_000_000_000);
-        let strict =
-            TokenPolicy { issuer: Some("shop".to_owned()), audience: Some("counterfoil".to_owned()), ..policy() };
-        let principal = Principal {
-            merchant: MerchantId::new("acme").unwrap(),
-            sub: "ann".to_owned(),
-            role: Role::Staff,
-            expires_at: Instant(1_000_000_100_000),
-            attributes: Attributes { tier: Some("gold".to_owned()), persona: None, tags: Some(vec!["vip".to_owned()]) },
-            via: None,
-        };
-        let good = strict.sign(&principal);
-        assert_eq!(strict.verify(&good, now), Ok(principal.clone()));
-        assert_eq!(strict.verify(&policy().sign(&principal), now), Err(TokenError::Audience));
-        let other = TokenPolicy { secret: vec![1; 32], ..policy() };
-        assert_eq!(other.verify(&good, now), Err(TokenError::Signature));
-        for bad in ["", "a.b", "a.b.c", "..", &good[..good.len() - 1], &"a".repeat(9_000)] {
-            assert!(strict.verify(bad, now).is_err(), "{bad}");
-        }
-    }
-}
+#[path = "token_tests.rs"]
+mod tests;

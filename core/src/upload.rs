@@ -56,6 +56,8 @@ impl Format {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "RefusedLineReason"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "RefusedLineReason"))]
 pub enum Reason {
     /// Nothing but white space, or no such column.
     Blank,

@@ -5,6 +5,7 @@
 use crate::audit::{Entry, NOTHING_BEFORE, hash_of};
 use crate::checkout::{Book, Hold};
 use crate::limits::BACKOFF_MAX_MS;
+use crate::protocol::portion::{Meter, Portion};
 use crate::time::Instant;
 use crate::wire::{HoldState, LedgerRow, RedemptionStatus, Wallet};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 /// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Violation {
     /// Its number: `I1` … `I13`.
     pub invariant: String,
@@ -51,6 +53,30 @@ impl Report {
     }
 }
 
+/// A limit of a campaign that one shard keeps.
+#[derive(Clone, Debug)]
+pub struct LimitFacts {
+    /// Which.
+    pub meter: Meter,
+    /// The limit; or what was taken already when it was set, where that was more.
+    pub limit: u64,
+    /// What redemptions have of it.
+    pub taken: u64,
+}
+
+/// A shard's part of a limit.
+#[derive(Clone, Debug)]
+pub struct PortionFacts {
+    /// Of which.
+    pub meter: Meter,
+    /// As the shard keeps it.
+    pub portion: Portion,
+    /// What the Campaign is known to have heard of being returned.
+    pub told: u64,
+    /// What redemptions have of it, by the shard's counters.
+    pub taken: u64,
+}
+
 /// What a shard has stored.
 #[derive(Clone, Debug, Default)]
 pub struct ShardFacts {
@@ -60,8 +86,12 @@ pub struct ShardFacts {
     pub uses: u64,
     /// The campaign's limit for each code.
     pub uses_per_code: Option<u64>,
-    /// The campaign's limit in all.
-    pub total: Option<u64>,
+    /// The campaign's limits in all, where no other shard shares them.
+    pub limits: Vec<LimitFacts>,
+    /// Days and currencies whose counters are not those of the use rows.
+    pub miscounted: Vec<String>,
+    /// Its portions of the campaign's limits, where others share them.
+    pub portions: Vec<PortionFacts>,
     /// Codes with more uses than their limit, and how many they have.
     pub overused: Vec<(u32, u64)>,
     /// Intents that wait for the Member's word.
@@ -82,8 +112,23 @@ pub fn shard(facts: &ShardFacts, report: &mut Report) {
         let limit = facts.uses_per_code.unwrap_or_default();
         report.must(false, "I1", || format!("the code of seq {seq} has {uses} uses, its limit is {limit}"));
     }
-    if let Some(total) = facts.total {
-        report.must(*uses <= total, "I3", || format!("{uses} uses, the campaign's limit is {total}"));
+    for LimitFacts { meter, limit, taken } in &facts.limits {
+        report.must(taken <= limit, "I3", || format!("{taken} are taken of the campaign's {}: {limit}", meter.name()));
+    }
+    for what in &facts.miscounted {
+        report.must(false, "I3", || format!("the uses of {what} are not those that are counted"));
+    }
+    for PortionFacts { meter, portion, told, taken } in &facts.portions {
+        let name = meter.name();
+        report.must(portion.taken() == *taken, "I3", || {
+            format!("{taken} are taken of {name}, its portion says {}", portion.taken())
+        });
+        let had = portion.given + portion.refunded;
+        let gone = portion.spent + portion.returned;
+        report.must(gone <= had, "I3", || format!("{gone} of {name} are gone, there were {had}"));
+        report.must(*told == portion.returned || facts.alarm, "I8", || {
+            format!("{} of {name} are returned, and no alarm tells it", portion.returned - told.min(&portion.returned))
+        });
     }
     report.must(*pending_without_use == 0, "I8", || {
         format!("{pending_without_use} of {pending} pending intents have no use row")
@@ -109,9 +154,13 @@ pub struct CampaignFacts {
     pub behind: u64,
     /// Whether an alarm will push the rules to them.
     pub alarm: bool,
+    /// What was given out to shards of each limit, by its name: the highest limit by which any of it was given, and what
+    /// of it was not returned.
+    pub given: Vec<(String, u64, u64)>,
 }
 
-/// Ranges of seqs never overlap, and rules that are not in force everywhere are on their way (I8).
+/// Ranges of seqs never overlap, no more is given out than there is (I3), and rules that are not in force everywhere are
+/// on their way (I8).
 pub fn campaign(facts: &CampaignFacts, report: &mut Report) {
     let mut free_from = 0;
     let mut count = 0_u64;
@@ -131,6 +180,10 @@ pub fn campaign(facts: &CampaignFacts, report: &mut Report) {
     report.must(facts.issued == count, "I1", || {
         format!("{} codes are counted as issued, batches have {count}", facts.issued)
     });
+    for (name, limit, given) in &facts.given {
+        report
+            .must(given <= limit, "I3", || format!("{given} of {name} are given out to shards, the limit is {limit}"));
+    }
     report.must(facts.behind == 0 || facts.alarm, "I8", || {
         format!("{} shards work by older rules, and no alarm tells them", facts.behind)
     });

@@ -20,23 +20,42 @@ fn shards() {
         counted: 3,
         uses: 3,
         uses_per_code: Some(1),
-        total: Some(3),
+        limits: vec![LimitFacts { meter: Meter::Total, limit: 3, taken: 3 }],
+        portions: vec![PortionFacts {
+            meter: Meter::Total,
+            portion: Portion { given: 5, spent: 3, returned: 1, ..Portion::default() },
+            told: 0,
+            taken: 3,
+        }],
         pending: 1,
         alarm: true,
         ..ShardFacts::default()
     };
     check(&[], |report| shard(&sound, report));
+    let with_portion = |change: fn(&mut PortionFacts)| {
+        let mut facts = sound.clone();
+        facts.portions.iter_mut().for_each(change);
+        facts
+    };
     for (facts, expected) in [
         (ShardFacts { counted: 2, ..sound.clone() }, "I3: 2 uses are counted, 3 are there"),
-        (ShardFacts { total: Some(2), ..sound.clone() }, "I3: 3 uses, the campaign's limit is 2"),
+        (
+            ShardFacts { limits: vec![LimitFacts { meter: Meter::Budget, limit: 2, taken: 3 }], ..sound.clone() },
+            "I3: 3 are taken of the campaign's budget: 2",
+        ),
+        (ShardFacts { miscounted: vec!["day 7".to_owned()], ..sound.clone() }, "I3: the uses of day 7 are not those"),
+        (with_portion(|portion| portion.taken = 2), "I3: 2 are taken of total, its portion says 3"),
+        (with_portion(|portion| portion.portion.returned = 3), "I3: 6 of total are gone, there were 5"),
         (ShardFacts { overused: vec![(7, 2)], ..sound.clone() }, "I1: the code of seq 7 has 2 uses, its limit is 1"),
         (ShardFacts { pending_without_use: 1, ..sound.clone() }, "I8: 1 of 1 pending intents have no use row"),
         (ShardFacts { held_without_pending: 2, ..sound.clone() }, "I8: 2 uses are held for a checkout, and nobody"),
-        (ShardFacts { alarm: false, ..sound.clone() }, "I8: 1 pending intents, and no alarm"),
+        (ShardFacts { portions: vec![], alarm: false, ..sound.clone() }, "I8: 1 pending intents, and no alarm"),
     ] {
         check(&[expected], |report| shard(&facts, report));
     }
-    check(&[], |report| shard(&ShardFacts { pending: 0, alarm: false, ..sound }, report));
+    let quiet = ShardFacts { pending: 0, alarm: false, ..sound };
+    check(&["I8: 1 of total are returned, and no alarm"], |report| shard(&quiet, report));
+    check(&[], |report| shard(&ShardFacts { portions: vec![], ..quiet.clone() }, report));
 }
 
 #[test]
@@ -74,6 +93,7 @@ fn campaigns() {
         batches: vec![(0, 100, 50), (120, 300, 100)],
         behind: 1,
         alarm: true,
+        given: vec![("total".to_owned(), 10, 10)],
     };
     check(&[], |report| campaign(&sound, report));
     for (facts, expected) in [
@@ -88,6 +108,10 @@ fn campaigns() {
             "I1: the batch of seqs 0 to 49 cannot hold 50 codes",
         ),
         (CampaignFacts { alarm: false, ..sound.clone() }, "I8: 1 shards work by older rules"),
+        (
+            CampaignFacts { given: vec![("budget".to_owned(), 10, 11)], ..sound.clone() },
+            "I3: 11 of budget are given out to shards, the limit is 10",
+        ),
     ] {
         check(&[expected], |report| campaign(&facts, report));
     }

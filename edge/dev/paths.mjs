@@ -21,7 +21,7 @@ export const dataDir = process.env.COUNTERFOIL_DATA || join(root, ".counterfoil"
 export const dataFiles = {
   // The number is that of the tables: before the first release they change without a migration, and a local shop of
   // an older kind is left aside rather than half understood.
-  objects: join(dataDir, "objects-3"),
+  objects: join(dataDir, "objects-4"),
   secretsHash: join(dataDir, "secrets.sha256"),
   runningLock: join(dataDir, "running.lock"),
   runtime: join(dataDir, "runtime.pid"),
@@ -74,3 +74,21 @@ export const toolDir = (name) => join(cacheDir, "tools", `${name}-${cargoTools[n
 
 /** The full path of one program of a pinned tool. */
 export const toolBinary = (name, binary = cargoTools[name].binaries[0]) => join(toolDir(name), "bin", binary);
+
+/** Oldest Python that works. */
+export const pythonMinimum = "3.10";
+
+/** The pinned Python tools, each in an environment of its own; `requirements` names everything in it with its version. */
+export const pythonTools = {
+  schemathesis: {
+    version: "4.32.5",
+    requirements: join(root, "tests", "openapi", "requirements.txt"),
+    does: "sends the edge what its OpenAPI document allows, and what it forbids",
+  },
+};
+
+/** The environment of a pinned Python tool. */
+export const pythonToolDir = (name) => join(cacheDir, "tools", `${name}-${pythonTools[name].version}`);
+
+/** The program of a pinned Python tool. */
+export const pythonTool = (name) => join(pythonToolDir(name), process.platform === "win32" ? "Scripts" : "bin", name);

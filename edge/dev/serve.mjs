@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Miniflare, NoOpLog } from "miniflare";
 
 import { edgeModules } from "./build.mjs";
-import { edgeBuildDir } from "./paths.mjs";
+import { edgeBuildDir, root } from "./paths.mjs";
 import { assertPortFree } from "./ports.mjs";
 import { Stop } from "./steps.mjs";
 
@@ -24,6 +24,14 @@ export const durableObjects = {
   RECORDER: "Recorder",
   POOL: "Pool",
   DIRECTORY: "Directory",
+  THROTTLE: "Throttle",
+};
+
+/** Files that are served as they are, beside what the Worker answers; edge/wrangler.toml says the same. */
+export const assets = {
+  directory: join(root, "edge", "assets"),
+  /** Paths that are the Worker's alone: no file is looked for. */
+  workerFirst: ["/v1/*", "/metrics", "/healthz", "/dev/*"],
 };
 
 /**
@@ -36,10 +44,12 @@ export const durableObjects = {
  * @param {string} [options.persist] folder for the objects' data; without it they live as long as the server,
  *   in memory where the system offers that
  * @param {Record<string, string>} [options.vars] vars and secrets, by the names of the configuration
+ * @param {Record<string, { simple: { limit: number, period: 10 | 60 } }>} [options.ratelimits] the platform's rate limits by
+ *   binding; none without it, so that the flood guard is off
  * @param {(line: string) => void} [options.log] receives what the edge and the runtime write; quiet without it
  * @returns {Promise<{ url: string, port: number, dispose: () => Promise<void>, mf: Miniflare }>}
  */
-export async function serve({ port = 0, host = "127.0.0.1", build = "release", persist, vars = {}, log } = {}) {
+export async function serve({ port = 0, host = "127.0.0.1", build = "release", persist, vars = {}, ratelimits, log } = {}) {
   const [entry, ...wasm] = edgeModules(build);
   for (const file of [entry, ...wasm]) {
     if (!existsSync(file)) {
@@ -72,6 +82,11 @@ export async function serve({ port = 0, host = "127.0.0.1", build = "release", p
     ),
     durableObjectsPersist: folder,
     bindings: vars,
+    ratelimits,
+    assets: {
+      directory: assets.directory,
+      routerConfig: { has_user_worker: true, static_routing: { user_worker: assets.workerFirst } },
+    },
   });
 
   let disposed;

@@ -3,12 +3,24 @@
 // quick when all is there and simply goes on after an interruption. Nothing outside the per-user cache,
 // node_modules and rustup's own folders is touched.
 
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { cacheDir, cargoTools, nodeMinimum, root, toolBinary, toolDir, wasmTarget } from "./paths.mjs";
+import {
+  cacheDir,
+  cargoTools,
+  nodeMinimum,
+  pythonMinimum,
+  pythonTool,
+  pythonToolDir,
+  pythonTools,
+  root,
+  toolBinary,
+  toolDir,
+  wasmTarget,
+} from "./paths.mjs";
 import { Stop, compareVersions, fail, onSignals, remark, run, step, style } from "./steps.mjs";
 
 const networkTrouble =
@@ -146,6 +158,49 @@ function cargoToolEnvironment() {
   return environment;
 }
 
+/** Whether a pinned Python tool is there with everything that its requirements name. */
+async function hasPythonTool(name) {
+  const { version, requirements } = pythonTools[name];
+  const noted = join(pythonToolDir(name), "requirements.txt");
+  if (!existsSync(noted) || !readFileSync(noted).equals(readFileSync(requirements))) return false;
+  const answer = await run(pythonTool(name), ["--version"]);
+  return answer.code === 0 && answer.stdout.includes(version);
+}
+
+/** Installs a pinned Python tool into an environment of its own in the per-user cache, unless it is there already. */
+export async function setUpPythonTool(name) {
+  const { version, requirements, does } = pythonTools[name];
+  const title = `${name} ${version}`;
+  return step(title, async (report) => {
+    if (await hasPythonTool(name)) return does;
+    const found = await run("python3", ["--version"]);
+    const python = found.stdout?.trim().split(" ")[1];
+    if (found.missing || found.code !== 0) {
+      throw new Stop(`Python 3 was not found, which ${title} needs: install Python ${pythonMinimum} or newer, on Debian or Ubuntu with \`sudo apt-get install python3 python3-venv\`.`);
+    }
+    if (compareVersions(python, pythonMinimum) < 0) {
+      throw new Stop(`Python ${python} is too old for ${title}: install Python ${pythonMinimum} or newer.`);
+    }
+    const folder = pythonToolDir(name);
+    rmSync(folder, { recursive: true, force: true });
+    report("making its Python environment");
+    const made = await run("python3", ["-m", "venv", folder]);
+    if (made.code !== 0) {
+      throw new Stop("Python could not make an environment: its module venv is missing; on Debian or Ubuntu run `sudo apt-get install python3-venv`, then this again.", { output: made.tail });
+    }
+    report("downloading its packages, about 20 MB");
+    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", requirements];
+    const installed = await run(join(folder, process.platform === "win32" ? "Scripts" : "bin", "python"), pip, { onLine: report });
+    if (installed.code !== 0) throw failure(`Installing ${title}`, installed);
+    // Noted last: an installation that broke off is begun anew.
+    copyFileSync(requirements, join(folder, "requirements.txt"));
+    if (!(await hasPythonTool(name))) {
+      throw new Stop(`${title} was installed but does not answer with its version; remove ${folder} and run this again.`);
+    }
+    return does;
+  });
+}
+
 /** Installs npm packages when node_modules is missing or disagrees with the lock file or a package.json. */
 export async function setUpNpm() {
   return step("npm packages", async (report) => {
@@ -214,14 +269,15 @@ function readJson(file) {
 /**
  * The whole set-up.
  *
- * @param {{ tools: (keyof typeof cargoTools)[] }} options the cargo tools that are needed
+ * @param {{ tools: (keyof typeof cargoTools)[], python?: (keyof typeof pythonTools)[] }} options the tools that are needed
  */
-export async function setUp({ tools }) {
+export async function setUp({ tools, python = [] }) {
   console.log(style.bold("Set-up"));
   await step("Node.js", checkNode);
   await setUpRust();
   await setUpNpm();
   for (const name of tools) await setUpCargoTool(name);
+  for (const name of python) await setUpPythonTool(name);
 }
 
 /** The cargo tools `npm start` needs. */
@@ -230,7 +286,10 @@ export const startTools = ["wasm-bindgen-cli", "worker-build"];
 /** The cargo tools `npm test` needs. */
 export const testTools = [...startTools, "wasm-pack"];
 
+/** The Python tools `npm test` needs. */
+export const testPythonTools = ["schemathesis"];
+
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   onSignals();
-  setUp({ tools: process.argv.includes("--test") ? testTools : startTools }).catch(fail);
+  setUp(process.argv.includes("--test") ? { tools: testTools, python: testPythonTools } : { tools: startTools }).catch(fail);
 }

@@ -1,13 +1,16 @@
 //! An administrator's calls: reward definitions, campaigns, batches.
 
-use crate::calls::{CampaignOp, Objects, Reserved, campaign_name, read_json};
+use crate::calls::{CampaignOp, Reserved};
+use crate::campaign_figures;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::merchant_calls::{EnrolledPage, Enrolment, MerchantOp};
-use crate::mint;
+use crate::merchant_keys::{KeyOp, Minting};
+use crate::mint::{self, Wanted};
+use crate::objects::{Objects, campaign_name, read_json};
+use counterfoil_core::keys::MerchantId;
 use counterfoil_core::token::Role;
 use counterfoil_core::wire::{
-    CampaignResource, CampaignStatus, InvalidRequest, NewBatch, NewCampaign, NewRewardDefinition, Page, ProtocolError,
-    parse_patch,
+    CampaignResource, CampaignStatus, NewBatch, NewCampaign, NewRewardDefinition, Page, ProtocolError, parse_patch,
 };
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -84,9 +87,11 @@ pub(crate) async fn create_campaign(mut inbound: Inbound<'_>, objects: &Objects<
     if enrolled.status_code() != 200 {
         return Ok(enrolled);
     }
-    let Enrolment { definition, reward, replayed } = read_json(enrolled).await?;
+    let Enrolment { definition, reward, alias_seq, revoked_epochs, notify_days, replayed } =
+        read_json(enrolled).await?;
     let name = campaign_name(&merchant, definition.campaign.unwrap_or_default());
-    let created = objects.campaign(&name, &CampaignOp::Create { definition, reward, by }).await?;
+    let op = CampaignOp::Create { definition, reward, alias_seq, revoked_epochs, notify_days, by };
+    let created = campaign_figures::dress(objects.campaign(&name, &op).await?, objects, &merchant).await?;
     if replayed {
         let headers = worker::Headers::new();
         for (name, value) in created.headers().entries() {
@@ -114,15 +119,18 @@ pub(crate) async fn campaigns(mut inbound: Inbound<'_>, objects: &Objects<'_>) -
         }
         read_json::<CampaignResource>(response).await.map(Some)
     });
-    let items: Vec<CampaignResource> = try_join_all(read).await?.into_iter().flatten().collect();
+    let mut items: Vec<CampaignResource> = try_join_all(read).await?.into_iter().flatten().collect();
+    let figures = campaign_figures::of(merchant, objects).await;
+    items.iter_mut().for_each(|item| figures.fill(item));
     Ok(crate::answer::Answer::json(200, &Page { items, next_cursor })?.into_response()?)
 }
 
 /// `GET /v1/campaigns/{campaign}`.
 pub(crate) async fn campaign(inbound: Inbound<'_>, objects: &Objects<'_>, campaign: u16) -> Result<Response, Stop> {
     inbound.need(&[Role::Admin])?;
-    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
-    Ok(objects.campaign(&name, &CampaignOp::Read).await?)
+    let merchant = inbound.principal.merchant.as_str();
+    let read = objects.campaign(&campaign_name(merchant, campaign), &CampaignOp::Read).await?;
+    Ok(campaign_figures::dress(read, objects, merchant).await?)
 }
 
 /// `PATCH /v1/campaigns/{campaign}`.
@@ -145,8 +153,8 @@ pub(crate) async fn patch_campaign(
         }
     }
     let op = CampaignOp::Patch { if_match, patch, reward, by: inbound.principal.actor() };
-    let name = campaign_name(merchant, campaign);
-    Ok(objects.campaign(&name, &op).await?)
+    let patched = objects.campaign(&campaign_name(merchant, campaign), &op).await?;
+    Ok(campaign_figures::dress(patched, objects, merchant).await?)
 }
 
 /// Body of calls that take none.
@@ -164,8 +172,10 @@ pub(crate) async fn move_campaign(
     inbound.need(&[Role::Admin])?;
     let Nothing {} = inbound.json()?;
     let once = inbound.once(&campaign.to_string(), to.name().as_bytes())?;
-    let name = campaign_name(inbound.principal.merchant.as_str(), campaign);
-    Ok(objects.campaign(&name, &CampaignOp::Move { to, by: inbound.principal.actor(), once }).await?)
+    let merchant = inbound.principal.merchant.as_str();
+    let op = CampaignOp::Move { to, by: inbound.principal.actor(), once };
+    let moved = objects.campaign(&campaign_name(merchant, campaign), &op).await?;
+    Ok(campaign_figures::dress(moved, objects, merchant).await?)
 }
 
 /// `POST /v1/campaigns/{campaign}/batches`.
@@ -174,14 +184,15 @@ pub(crate) async fn batch(mut inbound: Inbound<'_>, objects: &Objects<'_>, campa
     let new: NewBatch = inbound.json()?;
     let command = serde_json::to_vec(&new)?;
     let once = inbound.once(&campaign.to_string(), &command)?;
+    let after_seq = inbound.take_as("after_seq", "a seq of the batch", plain_number)?;
     let (offline, format) = (new.offline, new.format);
-    let Some(epoch) = inbound.config.minting_epoch() else {
-        let invalid = InvalidRequest::one("epoch", "every epoch of this environment is revoked");
-        return stop_invalid(invalid, inbound.instance);
-    };
+    if after_seq.is_some() && once.is_none() {
+        return stop(&ProtocolError::IdempotencyKeyRequired, inbound.instance);
+    }
     let merchant = inbound.principal.merchant.clone();
+    let epoch = minting_epoch(objects, &merchant).await?;
     let name = campaign_name(merchant.as_str(), campaign);
-    let op = CampaignOp::Batch { new, epoch, by: inbound.principal.actor(), once };
+    let op = CampaignOp::Batch { new, epoch, after_seq, by: inbound.principal.actor(), once };
     let response = objects.campaign(&name, &op).await?;
     if response.status_code() != 200 {
         return Ok(response);
@@ -191,7 +202,19 @@ pub(crate) async fn batch(mut inbound: Inbound<'_>, objects: &Objects<'_>, campa
     let Some(keys) = inbound.config.campaign_keys(&merchant, reserved.profile, epoch, campaign) else {
         return stop(&ProtocolError::NotFound, inbound.instance);
     };
-    Ok(mint::respond(&reserved, keys, offline, format)?)
+    Ok(mint::respond(&reserved, keys, &Wanted { offline, format, after_seq }, name, objects.0)?)
+}
+
+/// A number in plain digits.
+fn plain_number(text: &str) -> Option<u32> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The epoch that a merchant mints with; none where it was revoked.
+pub(crate) async fn minting_epoch(objects: &Objects<'_>, merchant: &MerchantId) -> Result<Option<u8>, Stop> {
+    let asked = objects.merchant(merchant.as_str(), &MerchantOp::Keys(KeyOp::Minting)).await?;
+    let Minting { epoch } = read_json(asked).await?;
+    Ok(epoch)
 }
 
 /// `GET /v1/campaigns/{campaign}/batches`.

@@ -2,6 +2,7 @@
 
 use crate::platform::{Fault, random};
 use counterfoil_core::hex;
+use counterfoil_core::rate_limit::RateLimit;
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::wire::{InvalidRequest, Problem, ProtocolError};
 use serde::Serialize;
@@ -73,6 +74,17 @@ impl Answer {
             return Ok(answer.header("Retry-After", retry_after_s.to_string()));
         }
         Ok(if *refusal == Refusal::CodeNotRecognised { answer.header(HOLD_HEADER, "1") } else { answer })
+    }
+
+    /// Says which limit was reached, and when the next try is looked at.
+    pub(crate) fn limited(self, limit: &RateLimit, retry_after_s: u32) -> Self {
+        self.header("RateLimit-Policy", limit.policy_field()).header("RateLimit", limit.field(retry_after_s))
+    }
+
+    /// 429 `rate_limited`.
+    pub(crate) fn rate_limited(limit: &RateLimit, retry_after_s: u32, instance: &str) -> Result<Self, Fault> {
+        let answer = Self::error(&ProtocolError::RateLimited, instance)?;
+        Ok(answer.header("Retry-After", retry_after_s.to_string()).limited(limit, retry_after_s))
     }
 
     /// An error of the protocol.

@@ -4,11 +4,12 @@
 //! A row waits in the outbox until the Recorder has it, and while one waits a due-item is planned: a report that is
 //! lost, or an object that dies before it reports, delays it only.
 
-use crate::calls::Objects;
 use crate::due;
+use crate::objects::Objects;
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::{Draft, Entry, NOTHING_BEFORE};
+use counterfoil_core::breaker::Claim;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::report::{Outgoing, Record, ReportRow, Settled, Took, month_of};
 use counterfoil_core::time::Instant;
@@ -55,7 +56,18 @@ pub(crate) fn append(
     settled: Vec<Settled>,
     now: Instant,
 ) -> Result<(), Fault> {
-    append_timed(storage, (object, tester), draft, record, events, (settled, None), now)
+    add(storage, (object, tester), draft, record, events, (settled, None, None), now)
+}
+
+/// The entry of a wrong code. The campaign key that it names is told beside it.
+pub(crate) fn append_claimed(
+    storage: &SyncStorage,
+    (object, tester): (&str, bool),
+    draft: &Draft,
+    claim: Option<Claim>,
+    now: Instant,
+) -> Result<(), Fault> {
+    add(storage, (object, tester), draft, None, vec![], (vec![], None, claim), now)
 }
 
 /// The same, where something has taken its time.
@@ -66,6 +78,18 @@ pub(crate) fn append_timed(
     record: Option<Record>,
     events: Vec<Outgoing>,
     (settled, took): (Vec<Settled>, Option<Took>),
+    now: Instant,
+) -> Result<(), Fault> {
+    add(storage, (object, tester), draft, record, events, (settled, took, None), now)
+}
+
+fn add(
+    storage: &SyncStorage,
+    (object, tester): (&str, bool),
+    draft: &Draft,
+    record: Option<Record>,
+    events: Vec<Outgoing>,
+    (settled, took, claim): (Vec<Settled>, Option<Took>, Option<Claim>),
     now: Instant,
 ) -> Result<(), Fault> {
     // The last entry, and whether a report is planned already.
@@ -99,10 +123,11 @@ pub(crate) fn append_timed(
                 events: vec![],
                 settled: vec![],
                 took: None,
+                claim: None,
             },
         )?;
     }
-    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, tester, record, events, settled, took })?;
+    put(storage, &month, &ReportRow { n, entry: Some(entry), hash, tester, record, events, settled, took, claim })?;
     if planned { Ok(()) } else { due::plan(storage, REPORT_ITEM, now.plus_ms(REPORT_AFTER_MS)) }
 }
 

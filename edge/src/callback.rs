@@ -1,11 +1,12 @@
 //! `POST /v1/fulfilments/{id}`: a fulfiller's late answer. It has no token; its signature, by the secret of the
 //! endpoint that the reward was sent to, says who it is.
 
-use crate::calls::{EndpointOf, MemberCall, MemberOp, Objects, Place, read_json};
+use crate::calls::{EndpointOf, MemberCall, MemberOp, Place};
 use crate::config::Config;
 use crate::endpoint_calls::{CallbackCheck, EndpointOp};
 use crate::inbound::{Stop, stop, stop_invalid};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::Fault;
 use counterfoil_core::webhook::{ID_HEADER, Outcome, SIGNATURE_HEADER, Signed, TIMESTAMP_HEADER};
 use counterfoil_core::wire::{FulfilmentReport, InvalidRequest, ProtocolError, parse};
@@ -29,7 +30,14 @@ pub(crate) async fn take(
         return stop_invalid(InvalidRequest::one("body", "not JSON: not UTF-8"), instance);
     };
     let at = Place { rid, index };
-    let ask = |op| MemberCall { instance: instance.to_owned(), member_id: None, refresh: None, arrived: None, op };
+    let ask = |op| MemberCall {
+        instance: instance.to_owned(),
+        member_id: None,
+        refresh: None,
+        arrived: None,
+        notify_days: None,
+        op,
+    };
     let named = objects.member(&merchant, &rid.mref(), &ask(MemberOp::EndpointOf { at })).await?;
     if named.status_code() == 404 {
         return stop(&ProtocolError::NotFound, instance);

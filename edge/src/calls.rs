@@ -1,18 +1,20 @@
-//! Messages between the Worker and the objects: one JSON string in, one out, versioned.
+//! What the Worker and the objects ask of each other. How it travels is in [`crate::objects`].
 
-use crate::directory::{DirectoryOp, HasPhone};
-use crate::merchant_calls::MerchantOp;
+use crate::breaker::BreakerOp;
+use crate::campaign_portions::PortionOp;
+use crate::explain::ExplainCall;
 use crate::order_calls::OrderCall;
-use crate::platform::{Fault, RawObject};
-use crate::pool_calls::PoolOp;
-use crate::recorder_calls::RecorderOp;
+use crate::recorder_calls::RedemptionsQuery;
 use crate::till_calls::TillOp;
+use counterfoil_core::alias::Alias;
+use counterfoil_core::breaker::Claim;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
-use counterfoil_core::json;
-use counterfoil_core::keys::MerchantId;
 use counterfoil_core::phone::Phone;
-use counterfoil_core::protocol::{Checkout, Fate, Intent, MESSAGE_VERSION, PrepareAnswer, Prepared};
+use counterfoil_core::protocol::member::Bar;
+use counterfoil_core::protocol::portion::Meter;
+use counterfoil_core::protocol::{Checkout, Fate, Intent, PrepareAnswer, Prepared};
+use counterfoil_core::rate_limit::{Policy, RateLimit};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::rules::{Facts, Rules};
 use counterfoil_core::time::Instant;
@@ -20,26 +22,10 @@ use counterfoil_core::token::Attributes;
 use counterfoil_core::verify::Violation;
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::{
-    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, Preview, ProfileBody, Resolution, RewardDefinition,
-    RewardSource,
+    BatchResource, CampaignStatus, Method, NewBatch, NewCampaign, Preview, ProfileBody, RecallBody, Resolution,
+    RewardDefinition, RewardSource,
 };
-use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use wasm_bindgen::JsValue;
-use worker::{Env, Headers, Request, RequestInit, Response};
-
-/// Carries a Member's call beside a WebSocket upgrade, which has no body.
-pub(crate) const CALL_HEADER: &str = "counterfoil-internal-call";
-
-/// Every message: its version, the object's own name (an alarm may wake an object that is not told it), and
-/// what is asked.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Call<T> {
-    pub(crate) v: u8,
-    pub(crate) name: String,
-    pub(crate) op: T,
-}
 
 /// Asked of a Member.
 #[derive(Serialize, Deserialize)]
@@ -53,6 +39,8 @@ pub(crate) enum MemberOp {
         rid: Rid,
     },
     Redemptions(HistoryQuery),
+    /// Redemptions as lists of all members show them; answered with [`Listing`](crate::recorder_calls::Listing).
+    Search(RedemptionsQuery),
     Wallet,
     Ledger(PageQuery),
     Events {
@@ -118,10 +106,28 @@ pub(crate) enum MemberOp {
     Hurry {
         endpoint_id: String,
     },
-    /// The member's own id, for an event that is being sent.
-    Identity,
+    /// The member's own id, for an event of that time that is being sent.
+    Identity {
+        at: Instant,
+    },
+    /// A dry run; answered with an explanation.
+    Explain(ExplainCall),
+    /// Everything stored about the member.
+    Export,
+    /// Erases the member.
+    Erase {
+        reason: Option<String>,
+        actor: String,
+    },
     /// Checks the invariants over everything stored here.
     Verify,
+}
+
+impl MemberOp {
+    /// Whether it makes a member known again who was erased: somebody acts for them, and does not only look.
+    pub(crate) const fn makes_known(&self) -> bool {
+        matches!(self, Self::Redeem(_) | Self::Buy(_) | Self::Give(_) | Self::Order(_) | Self::PutProfile { .. })
+    }
 }
 
 /// What becomes of a member's telephone number.
@@ -222,17 +228,51 @@ pub(crate) struct MemberCall {
     /// When the request came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) arrived: Option<Instant>,
+    /// How many days before its end a reward is announced, where the Worker knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notify_days: Option<u32>,
     pub(crate) op: MemberOp,
 }
 
 /// A code as the Worker has read it.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ReadCode {
     pub(crate) campaign: u16,
     pub(crate) seq: u32,
     pub(crate) epoch: u8,
     pub(crate) profile: Profile,
     pub(crate) epoch_revoked: bool,
+    /// The shard that keeps its uses, as far as the Worker knows.
+    #[serde(default)]
+    pub(crate) shard: u32,
+    /// The word that was entered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) alias: Option<Alias>,
+}
+
+/// What the Worker knows of a merchant and its caller that a Member's decision about wrong codes reads.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Guard {
+    /// Wrong codes and unknown aliases that a day may have.
+    pub(crate) attempts_per_day: u32,
+    pub(crate) alias_attempts_per_day: u32,
+    /// What keeps accounts without an earlier grant out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bar: Option<Bar>,
+    /// The limit behind it, where they must wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<RateLimit>,
+}
+
+impl Guard {
+    /// Kind of the wrong codes that a request would add to, and the limit of those that a day may have.
+    pub(crate) const fn attempts(&self, alias: bool) -> (&'static str, RateLimit) {
+        if alias {
+            ("alias", RateLimit::daily(Policy::AliasAttempts, self.alias_attempts_per_day))
+        } else {
+            ("code", RateLimit::daily(Policy::Attempts, self.attempts_per_day))
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -241,6 +281,10 @@ pub(crate) struct RedeemCall {
     pub(crate) fp: Fingerprint,
     /// Absent where the tag does not fit or the alias is not known.
     pub(crate) code: Option<ReadCode>,
+    /// The campaign key that a code names whose tag does not fit: the breaker counts it, and nobody believes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claim: Option<Claim>,
+    pub(crate) guard: Guard,
     pub(crate) alias: bool,
     pub(crate) method: Method,
     pub(crate) currency: Option<String>,
@@ -269,6 +313,10 @@ pub(crate) struct BuyCall {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PreviewCall {
     pub(crate) code: Option<ReadCode>,
+    /// As in [`RedeemCall`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claim: Option<Claim>,
+    pub(crate) guard: Guard,
     pub(crate) alias: bool,
     pub(crate) method: Method,
     pub(crate) currency: Option<String>,
@@ -299,11 +347,18 @@ pub(crate) enum ShardOp {
     Prepare {
         intent: Intent,
     },
-    /// Is this code known at all? Asked before a 202 leaves.
+    /// Is this code known at all? Asked before a 202 leaves; answered with [`Kept`] [`Recognised`].
     Recognise {
         facts: Facts,
+        mref: Mref,
     },
+    /// Answered with [`Kept`] [`PreviewAnswer`].
     Preview {
+        facts: Facts,
+        mref: Mref,
+    },
+    /// Every rule, for administrators; answered with [`Kept`] [`LookAnswer`](crate::shard_look::LookAnswer).
+    Look {
         facts: Facts,
         mref: Mref,
     },
@@ -319,7 +374,7 @@ pub(crate) enum ShardOp {
     Settled {
         items: Vec<(Rid, Fingerprint)>,
     },
-    /// A decided use is given back.
+    /// A decided use is given back; answered with [`Kept`] nothing.
     Undo {
         rid: Rid,
         seq: u32,
@@ -328,6 +383,24 @@ pub(crate) enum ShardOp {
         rules: Rules,
     },
     Count,
+    /// Returns everything that is free of a meter; answered with [`HandedBack`](crate::shard_portions::HandedBack).
+    HandBack {
+        meter: Meter,
+        /// What this shard was given in all.
+        given: u64,
+        /// What the Campaign has heard of being returned.
+        heard: u64,
+        /// The version of the rules whose limit it is.
+        version: u32,
+    },
+    /// What redemptions have of meters here; answered with [`Taken`](crate::shard_portions::Taken).
+    Taken {
+        meters: Vec<Meter>,
+    },
+    /// Whose uses a code has; answered with [`Uses`].
+    Uses {
+        seq: u32,
+    },
     /// Checks this shard's invariants; answered with [`Violations`].
     Verify,
 }
@@ -338,6 +411,20 @@ pub(crate) struct Violations {
     pub(crate) violations: Vec<Violation>,
 }
 
+/// An answer about one code, by the shard that keeps its uses.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kept<T> {
+    /// This one.
+    Here(T),
+    /// Another one.
+    Elsewhere { shard: u32 },
+}
+
+/// The use that was given back is not there, or not any more.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Undone {}
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Recognised {
     pub(crate) recognised: bool,
@@ -347,6 +434,13 @@ pub(crate) struct Recognised {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PreviewAnswer {
     pub(crate) preview: Option<Preview>,
+}
+
+/// Redemptions that use a code, and until when the first of them is only held.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Uses {
+    pub(crate) rids: Vec<Rid>,
+    pub(crate) held_until: Option<Instant>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -381,6 +475,10 @@ pub(crate) enum CampaignOp {
     Create {
         definition: NewCampaign,
         reward: RewardDefinition,
+        /// The code that its aliases stand for.
+        alias_seq: u32,
+        revoked_epochs: Vec<u8>,
+        notify_days: u32,
         by: String,
     },
     Read,
@@ -391,6 +489,41 @@ pub(crate) enum CampaignOp {
         reward: Option<RewardDefinition>,
         by: String,
     },
+    Recall {
+        body: RecallBody,
+        by: String,
+        once: Option<Once>,
+    },
+    Recalls(PageQuery),
+    ReadRecall {
+        recall_id: String,
+    },
+    /// Exports the keys of an epoch for a print shop: whether it may, decided and audited here; the Worker derives them.
+    /// `epoch` is the one that mints, where there is one.
+    PrintKey {
+        epoch: Option<u8>,
+        reason: String,
+        by: String,
+        once: Option<Once>,
+    },
+    /// So many codes of a batch were streamed, the last with this seq.
+    Delivered {
+        batch_id: String,
+        count: u32,
+        seq: u32,
+    },
+    /// Portions of its limits.
+    Portion(PortionOp),
+    /// Wrong tags that named it, and the reset of what they led to.
+    Breaker(BreakerOp),
+    /// The merchant's revoked epochs, all of them.
+    Revoked {
+        epochs: Vec<u8>,
+    },
+    /// How many days before its end it is announced.
+    Notice {
+        days: u32,
+    },
     /// Its reward's definition has changed. Ignored where the campaign has another reward by now.
     Reward {
         reward: RewardDefinition,
@@ -400,9 +533,11 @@ pub(crate) enum CampaignOp {
         by: String,
         once: Option<Once>,
     },
+    /// `epoch` is the one that mints, where there is one; `after_seq` goes on with a stream that broke off.
     Batch {
         new: NewBatch,
-        epoch: u8,
+        epoch: Option<u8>,
+        after_seq: Option<u32>,
         by: String,
         once: Option<Once>,
     },
@@ -427,218 +562,11 @@ pub(crate) struct Reserved {
     pub(crate) remaining: u32,
     pub(crate) issued: u64,
     pub(crate) replayed: bool,
+    /// A seq of a stream that goes on, and how many codes it had come to with it.
+    pub(crate) place: Option<(u32, u32)>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Pulled {
     pub(crate) rules: Option<Rules>,
-}
-
-/// Names an object and reaches it.
-pub(crate) struct Objects<'a>(pub(crate) &'a Env);
-
-impl Objects<'_> {
-    /// A Member.
-    pub(crate) fn member(&self, merchant: &MerchantId, mref: &Mref, call: &MemberCall) -> Asking<'_, Response> {
-        self.send(message("MEMBER", &format!("{}/{}", merchant.as_str(), mref.to_hex()), call))
-    }
-
-    /// A Member, with a WebSocket upgrade.
-    pub(crate) async fn member_socket(
-        &self,
-        merchant: &MerchantId,
-        mref: &Mref,
-        call: &MemberCall,
-    ) -> Result<Response, Fault> {
-        let name = format!("{}/{}", merchant.as_str(), mref.to_hex());
-        let headers = Headers::new();
-        headers.set("Upgrade", "websocket")?;
-        let message = Call { v: MESSAGE_VERSION, name: name.clone(), op: call };
-        // Header values are bytes below 256; JSON with escapes is plain ASCII.
-        headers.set(CALL_HEADER, &ascii_json(&serde_json::to_string(&message)?))?;
-        let mut init = RequestInit::new();
-        init.with_headers(headers);
-        let request = Request::new_with_init("http://object/", &init)?;
-        let object = self.0.durable_object("MEMBER")?.get_by_name(&name)?;
-        object.fetch_with_request(request).await.map_err(|error| Fault::unreachable(&error))
-    }
-
-    /// A CodeShard.
-    pub(crate) async fn shard<T: DeserializeOwned>(
-        &self,
-        campaign: &str,
-        shard: u32,
-        op: &ShardOp,
-    ) -> Result<T, Fault> {
-        self.ask("CODE_SHARD", &format!("{campaign}/{shard}"), op).await
-    }
-
-    /// A Pool, by its object's name ([`pool_name`](crate::pool_calls::pool_name)).
-    pub(crate) async fn pool<T: DeserializeOwned>(&self, name: &str, op: &PoolOp) -> Result<T, Fault> {
-        self.ask("POOL", name, op).await
-    }
-
-    /// A Pool, whose answer goes to the caller as it is.
-    pub(crate) fn pool_answer(&self, name: &str, op: &PoolOp) -> Asking<'_, Response> {
-        self.send(message("POOL", name, op))
-    }
-
-    /// A Campaign, by its object's name.
-    pub(crate) fn campaign(&self, name: &str, op: &CampaignOp) -> Asking<'_, Response> {
-        self.send(message("CAMPAIGN", name, op))
-    }
-
-    /// A Merchant.
-    pub(crate) fn merchant(&self, name: &str, op: &MerchantOp) -> Asking<'_, Response> {
-        self.send(message("MERCHANT", name, op))
-    }
-
-    /// A Recorder, by its object's name.
-    pub(crate) async fn recorder<T: DeserializeOwned>(&self, name: &str, op: &RecorderOp) -> Result<T, Fault> {
-        self.ask("RECORDER", name, op).await
-    }
-
-    /// Reports to a Recorder: `rows` are [`ReportRow`](counterfoil_core::protocol::report::ReportRow)s as they were
-    /// stored, with commas between, so that nothing is parsed only to be written again.
-    pub(crate) async fn report(&self, name: &str, source: &str, rows: &str) -> Result<(), Fault> {
-        let (name_text, source) = (serde_json::to_string(name)?, serde_json::to_string(source)?);
-        let op = format!("{{\"report\":{{\"source\":{source},\"rows\":[{rows}]}}}}");
-        let body = format!("{{\"v\":{MESSAGE_VERSION},\"name\":{name_text},\"op\":{op}}}");
-        self.send_for_text(Ok(Message { binding: "RECORDER", name: name.to_owned(), body })).await.map(drop)
-    }
-
-    /// A Member's own name is `merchant/mref`: asked by a shard's alarm.
-    pub(crate) async fn inquire(&self, member: &str, call: &MemberCall) -> Result<Fate, Fault> {
-        let answer: FateAnswer = self.ask("MEMBER", member, call).await?;
-        Ok(answer.fate)
-    }
-
-    /// Asks a Member whether it has a telephone number.
-    pub(crate) async fn has_phone(&self, merchant: &MerchantId, mref: &Mref, call: &MemberCall) -> Result<bool, Fault> {
-        let answer: HasPhone = read_json(self.member(merchant, mref, call).await?).await?;
-        Ok(answer.has)
-    }
-
-    /// A Directory, by its object's name.
-    pub(crate) async fn directory<T: DeserializeOwned>(&self, name: &str, op: &DirectoryOp) -> Result<T, Fault> {
-        self.ask("DIRECTORY", name, op).await
-    }
-
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        binding: &'static str,
-        name: &str,
-        op: &impl Serialize,
-    ) -> Result<T, Fault> {
-        Ok(json::read(&self.send_for_text(message(binding, name, op)).await?)?)
-    }
-
-    /// One future for all calls, boxed: within that of every caller, it would be compiled once for each.
-    #[inline(never)]
-    fn send(&self, message: Result<Message, Fault>) -> Asking<'_, Response> {
-        Box::pin(async move {
-            let Message { binding, name, body } = message?;
-            let object = self.0.durable_object(binding)?.get_by_name(&name)?;
-            object.fetch_with_request(post(&body)?).await.map_err(|error| Fault::unreachable(&error))
-        })
-    }
-
-    #[inline(never)]
-    fn send_for_text(&self, message: Result<Message, Fault>) -> Asking<'_, String> {
-        Box::pin(async move {
-            let Message { binding, name, body } = message?;
-            let object: RawObject = self.0.durable_object(binding)?.get_by_name(&name)?.into_rpc();
-            let (status, text) = object.post(&body).await.map_err(|error| Fault::unreachable(&error))?;
-            if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
-        })
-    }
-}
-
-/// A call under way.
-pub(crate) type Asking<'a, T> = LocalBoxFuture<'a, Result<T, Fault>>;
-
-/// A call as it is sent.
-struct Message {
-    binding: &'static str,
-    /// The object's.
-    name: String,
-    body: String,
-}
-
-/// Object name of a campaign.
-pub(crate) fn campaign_name(merchant: &str, campaign: u16) -> String {
-    format!("{merchant}/{campaign}")
-}
-
-fn message<T: Serialize>(binding: &'static str, name: &str, op: &T) -> Result<Message, Fault> {
-    let body = serde_json::to_string(&Call { v: MESSAGE_VERSION, name: name.to_owned(), op })?;
-    Ok(Message { binding, name: name.to_owned(), body })
-}
-
-fn post(body: &str) -> Result<Request, Fault> {
-    let mut init = RequestInit::new();
-    init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(body)));
-    Ok(Request::new_with_init("http://object/", &init)?)
-}
-
-/// A 200's JSON; anything else is a fault.
-pub(crate) async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, Fault> {
-    Ok(json::read(&read_text(response).await?)?)
-}
-
-#[inline(never)]
-fn read_text(mut response: Response) -> Asking<'static, String> {
-    Box::pin(async move {
-        let status = response.status_code();
-        let text = response.text().await?;
-        if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
-    })
-}
-
-/// Reads the message of a request.
-pub(crate) async fn read_call<T: DeserializeOwned>(request: &mut Request) -> Result<Call<T>, Fault> {
-    let call: Call<T> = json::read(&call_text(request).await?)?;
-    if call.v != MESSAGE_VERSION {
-        return Err(Fault::new(format!("message version {} is not spoken here", call.v)));
-    }
-    Ok(call)
-}
-
-#[inline(never)]
-fn call_text(request: &mut Request) -> Asking<'_, String> {
-    Box::pin(async move {
-        match request.headers().get(CALL_HEADER)? {
-            Some(text) => Ok(text),
-            None => Ok(request.text().await?),
-        }
-    })
-}
-
-/// JSON with everything beyond ASCII escaped.
-fn ascii_json(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() {
-            text.push(c);
-        } else {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                text.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn header_values_are_ascii_and_say_the_same() {
-        let json = serde_json::to_string("Zoë 😀 \"x\"").unwrap_or_default();
-        let ascii = ascii_json(&json);
-        assert!(ascii.is_ascii());
-        assert_eq!(serde_json::from_str::<String>(&ascii).ok(), serde_json::from_str(&json).ok());
-    }
 }

@@ -1,31 +1,30 @@
-//! Campaign: its definition in versions, and the shards that work by its rules. Batches are in [`crate::campaign_batches`].
+//! Campaign: its definition in versions. Its shards, batches, recalls and notices are in the files beside this one.
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{CampaignOp, Count, Objects, Once, Pulled, ShardOp, VersionAnswer, read_call};
+use crate::breaker;
+use crate::calls::{CampaignOp, Once, Pulled};
+use crate::campaign_merchant::{InForce, TELL_ITEM};
+use crate::campaign_portions::{self, Portions};
+use crate::campaign_recalls;
+use crate::campaign_shards::{self, PUSH_ITEM};
+use crate::campaign_watch::{Told, WATCH_ITEM};
 use crate::due;
+use crate::objects::read_call;
 use crate::once::{self, Seen};
-use crate::platform::{Fault, IanaZone, SyncStorage, now, random_u32};
-use crate::sql::{first, query, run};
+use crate::platform::{Fault, IanaZone, SyncStorage, now};
+use crate::sql::{first, run};
 use counterfoil_core::audit::Draft;
-use counterfoil_core::protocol::backoff_ms;
+use counterfoil_core::protocol::report::Outgoing;
+use counterfoil_core::rules::SeqRange;
 use counterfoil_core::wire::merge_patch;
-use counterfoil_core::wire::{
-    CampaignResource, CampaignStatus, InvalidRequest, NewCampaign, ProtocolError, RewardDefinition,
-};
-use futures_util::future::{Either, select};
+use counterfoil_core::wire::{CampaignStatus, InvalidRequest, NewCampaign, ProtocolError, RewardDefinition};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::cell::RefCell;
-use std::pin::pin;
-use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 pub(crate) const INSTANCE: &str = "/v1/campaigns/{campaign}";
-/// Due-item that pushes rules to shards which did not take them.
-pub(crate) const PUSH_ITEM: &str = "push";
-/// Longest wait for a shard; it is pushed to again later.
-const SHARD_WAIT: Duration = Duration::from_secs(8);
 
 /// See the module.
 #[durable_object(alarm)]
@@ -35,6 +34,7 @@ pub struct Campaign {
     healed: due::Healed,
     name: RefCell<Option<String>>,
     audit: AuditLog,
+    pub(crate) portions: Portions,
 }
 
 /// The one document of a campaign.
@@ -43,16 +43,45 @@ pub(crate) struct Stored {
     pub(crate) definition: NewCampaign,
     pub(crate) reward: RewardDefinition,
     pub(crate) status: CampaignStatus,
+    /// Of the rules as shards have them: raised by mints and recalls too.
     pub(crate) version: u32,
+    /// What administrators see as the version: raised by their changes of rules and status only, so that a shop which
+    /// mints all day keeps nobody from making one.
+    #[serde(default)]
+    pub(crate) edition: u32,
     pub(crate) next_seq: u32,
     pub(crate) issued: u64,
+    /// The code that its aliases stand for.
+    #[serde(default)]
+    pub(crate) alias_seq: u32,
+    /// It has had an alias.
+    #[serde(default)]
+    pub(crate) aliased: bool,
+    /// It was active once.
+    #[serde(default)]
+    pub(crate) activated: bool,
+    /// Epochs that the merchant revoked, ascending.
+    #[serde(default)]
+    pub(crate) revoked_epochs: Vec<u8>,
+    /// Epochs whose keys a print shop has.
+    #[serde(default)]
+    pub(crate) exported_epochs: Vec<u8>,
+    /// What was recalled, as a set.
+    #[serde(default)]
+    pub(crate) recalled: Vec<SeqRange>,
+    /// How many days before its end it is announced; 0 for never.
+    #[serde(default)]
+    pub(crate) notify_days: u32,
+    /// Which ends were announced and told.
+    #[serde(default)]
+    pub(crate) told: Told,
 }
 
 impl DurableObject for Campaign {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
-        let campaign =
-            Self { env, storage, healed: due::Healed::default(), name: RefCell::new(None), audit: AuditLog::default() };
+        let (audit, portions) = (AuditLog::default(), Portions::default());
+        let campaign = Self { env, storage, healed: due::Healed::default(), name: RefCell::new(None), audit, portions };
         if let Err(fault) = campaign.create_tables() {
             fault.log("campaign_failed");
         }
@@ -83,10 +112,13 @@ impl Campaign {
                 n INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, from_seq INTEGER NOT NULL UNIQUE,
                 to_seq INTEGER NOT NULL CHECK (to_seq > from_seq), doc TEXT NOT NULL
             ) STRICT",
-            "CREATE TABLE IF NOT EXISTS shards (shard INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT",
         ]
         .into_iter()
         .chain(audit_log::SCHEMA)
+        .chain(campaign_shards::SCHEMA)
+        .chain(campaign_recalls::SCHEMA)
+        .chain(campaign_portions::SCHEMA)
+        .chain(breaker::SCHEMA)
         {
             run(&self.storage, statement, &[])?;
         }
@@ -107,8 +139,30 @@ impl Campaign {
 
     async fn act(&self, op: CampaignOp) -> Result<Answer, Fault> {
         match op {
-            CampaignOp::Create { definition, reward, by } => {
-                self.storage.transaction(|| self.create(definition, reward, &by))?;
+            CampaignOp::Create { definition, reward, alias_seq, revoked_epochs, notify_days, by } => {
+                self.storage.transaction(|| {
+                    let aliased = definition.aliases.is_some();
+                    let status = CampaignStatus::Draft;
+                    let stored = Stored {
+                        definition,
+                        reward,
+                        status,
+                        version: 1,
+                        edition: 1,
+                        next_seq: 0,
+                        issued: 0,
+                        alias_seq,
+                        aliased,
+                        activated: false,
+                        revoked_epochs,
+                        exported_epochs: vec![],
+                        recalled: vec![],
+                        notify_days,
+                        told: Told::default(),
+                    };
+                    self.create(&stored, &by)
+                })?;
+                self.tell().await?;
                 let stored = self.stored()?.ok_or_else(|| Fault::new("a campaign was not stored"))?;
                 let location = format!("/v1/campaigns/{}", stored.definition.campaign.unwrap_or_default());
                 Ok(self.resource(201, &stored).await?.header("Location", location))
@@ -118,7 +172,16 @@ impl Campaign {
                 None => Answer::error(&ProtocolError::NotFound, INSTANCE),
             },
             CampaignOp::Patch { if_match, patch, reward, by } => {
-                match self.decide(&by, "patch", || self.patch(if_match, &patch, reward, &by))? {
+                // Words are asked for before they are listed: what shards believe belongs to this campaign.
+                let taken = match self.revised(if_match, &patch, reward.clone())? {
+                    Ok(revised) => self.claim(&revised.definition).await?,
+                    Err(_) => None,
+                };
+                let patched = self.decide(&by, "patch", || match taken {
+                    Some(alias) => Ok(Err(ProtocolError::AlreadyExists { what: format!("The alias {alias}") })),
+                    None => self.patch(if_match, &patch, reward, &by),
+                })?;
+                match patched {
                     Ok(()) => self.changed().await,
                     Err(answer) => Ok(answer),
                 }
@@ -128,7 +191,21 @@ impl Campaign {
                     return Answer::error(&ProtocolError::NotFound, INSTANCE);
                 }
                 self.push().await?;
-                Answer::json(200, &serde_json::json!({}))
+                Answer::json(200, &json!({}))
+            }
+            CampaignOp::Revoked { epochs } => {
+                if !self.storage.transaction(|| self.take_revoked(&epochs))? {
+                    return Answer::error(&ProtocolError::NotFound, INSTANCE);
+                }
+                self.push().await?;
+                Answer::json(200, &InForce { in_force: self.in_force()? })
+            }
+            CampaignOp::Notice { days } => {
+                if self.storage.transaction(|| self.take_notice(days))? {
+                    Answer::json(200, &json!({}))
+                } else {
+                    Answer::error(&ProtocolError::NotFound, INSTANCE)
+                }
             }
             CampaignOp::ReadBatch { batch_id } => self.batch(&batch_id),
             CampaignOp::Move { to, by, once } => {
@@ -140,17 +217,43 @@ impl Campaign {
                     Err(answer) => Ok(answer),
                 }
             }
-            CampaignOp::Batch { new, epoch, by, once } => {
-                let batch = self.decide(&by, "mint", || self.reserve(new, epoch, &by, once.as_ref()))?;
+            CampaignOp::Batch { new, epoch, after_seq, by, once } => {
+                let batch = self.decide(&by, "mint", || self.reserve(new, epoch, after_seq, &by, once.as_ref()))?;
                 match batch {
                     Ok(reserved) => {
-                        self.push().await?;
+                        if !reserved.replayed {
+                            self.push().await?;
+                        }
                         Answer::json(200, &reserved)
                     }
                     Err(answer) => Ok(answer),
                 }
             }
             CampaignOp::Batches(page) => self.batches(&page),
+            CampaignOp::Delivered { batch_id, count, seq } => {
+                self.storage.transaction(|| self.delivered(&batch_id, count, seq))?;
+                Answer::json(200, &json!({}))
+            }
+            CampaignOp::Recall { body, by, once } => {
+                match self.decide(&by, "recall", || self.recall_codes(&body, &by, once.as_ref()))? {
+                    Ok((recall_id, replayed)) => {
+                        self.push().await?;
+                        let answer = self.recall_answer(201, &recall_id)?;
+                        Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+                    }
+                    Err(answer) => Ok(answer),
+                }
+            }
+            CampaignOp::Recalls(page) => self.recalls(&page),
+            CampaignOp::ReadRecall { recall_id } => self.recall_answer(200, &recall_id),
+            CampaignOp::PrintKey { epoch, reason, by, once } => {
+                match self.decide(&by, "print-key", || self.export_key(epoch, &reason, &by, once.as_ref()))? {
+                    Ok(exported) => Answer::json(200, &exported),
+                    Err(answer) => Ok(answer),
+                }
+            }
+            CampaignOp::Portion(op) => self.portion(op).await,
+            CampaignOp::Breaker(op) => breaker::answer(self, op).await,
             CampaignOp::Pull { shard } => {
                 let rules = self.storage.transaction(|| {
                     let Some(stored) = self.stored()? else { return Ok(None) };
@@ -166,7 +269,7 @@ impl Campaign {
     }
 
     /// Runs a command in one transaction. A refused one leaves an audit entry, unless there is no such campaign.
-    fn decide<T>(
+    pub(crate) fn decide<T>(
         &self,
         by: &str,
         call: &str,
@@ -196,17 +299,22 @@ impl Campaign {
 
     /// Adds to the audit chain. An entry without a subject is about this campaign.
     pub(crate) fn note(&self, draft: &Draft) -> Result<(), Fault> {
+        self.note_events(draft, vec![])
+    }
+
+    /// The same, with what webhook endpoints are told.
+    pub(crate) fn note_events(&self, draft: &Draft, events: Vec<Outgoing>) -> Result<(), Fault> {
         let (chain, _) = self.chain()?;
         let subject = draft.subject.clone().or_else(|| chain.strip_prefix("campaign/").map(str::to_owned));
         let draft = Draft { subject, ..draft.clone() };
-        audit_log::append(&self.storage, (&chain, false), &draft, None, vec![], vec![], now())
+        audit_log::append(&self.storage, (&chain, false), &draft, None, events, vec![], now())
     }
 
-    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
         first(&self.storage, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
     }
 
-    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+    pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
         let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         run(&self.storage, statement, &[key.into(), value.into()]).map(drop)
     }
@@ -215,34 +323,35 @@ impl Campaign {
         Ok(self.meta("campaign")?.map(|text| counterfoil_core::json::read(&text)).transpose()?)
     }
 
-    /// Writes a change together with the plan to push it: a crash before the push must not lose it.
+    /// Writes a change together with the plans that follow from it: a crash before its shards and its merchant are told
+    /// must not lose it.
     pub(crate) fn store(&self, stored: &Stored) -> Result<(), Fault> {
         self.set_meta("campaign", &serde_json::to_string(stored)?)?;
-        if self.behind(stored.version)?.is_empty() { Ok(()) } else { plan_push(&self.storage) }
+        self.watch(stored)?;
+        self.plan_tell(stored)?;
+        if self.behind(stored.version)?.is_empty() { Ok(()) } else { self.plan_push() }
     }
 
     /// A repeated creation (the first answer was lost) changes nothing.
-    fn create(&self, definition: NewCampaign, reward: RewardDefinition, by: &str) -> Result<(), Fault> {
+    fn create(&self, stored: &Stored, by: &str) -> Result<(), Fault> {
         if self.stored()?.is_some() {
             return Ok(());
         }
-        let stored = Stored { definition, reward, status: CampaignStatus::Draft, version: 1, next_seq: 0, issued: 0 };
-        self.store(&stored)?;
+        self.store(stored)?;
         self.note(&Draft::new(by, "campaign.created").data(serde_json::to_value(&stored.definition)?))
     }
 
-    /// RFC 7396 over the definition, then every check of a new one. Layout, kind and reward freeze with the
-    /// first mint: codes are out.
-    fn patch(
+    /// What a patch makes of the campaign: RFC 7396 over the definition, then every check of a new one. Layout, kind and
+    /// reward freeze with the first mint: codes are out.
+    fn revised(
         &self,
         if_match: Option<u32>,
         patch: &serde_json::Value,
         reward: Option<RewardDefinition>,
-        by: &str,
-    ) -> Result<Result<(), ProtocolError>, Fault> {
-        let Some(mut stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
+    ) -> Result<Result<Stored, ProtocolError>, Fault> {
+        let Some(stored) = self.stored()? else { return Ok(Err(ProtocolError::NotFound)) };
         let Some(if_match) = if_match else { return Ok(Err(ProtocolError::PreconditionRequired)) };
-        if if_match != stored.version {
+        if if_match != stored.edition {
             return Ok(Err(ProtocolError::VersionMismatch));
         }
         if stored.status == CampaignStatus::Ended {
@@ -259,31 +368,50 @@ impl Campaign {
         if definition.campaign != old.campaign {
             errors.add("campaign", "the number of a campaign never changes");
         }
-        for (path, changed) in [
-            ("profile", definition.profile != old.profile),
-            ("kind", definition.kind != old.kind),
-            ("reward_id", definition.reward_id != old.reward_id),
+        let minted = stored.issued > 0;
+        for (path, changed, frozen) in [
+            // Part of the keys that a print shop has.
+            ("profile", definition.profile != old.profile, minted || !stored.exported_epochs.is_empty()),
+            ("kind", definition.kind != old.kind, minted || stored.activated && stored.aliased),
+            ("reward_id", definition.reward_id != old.reward_id, minted),
         ] {
-            if changed && stored.issued > 0 {
+            if changed && frozen {
                 errors.add(path, "is fixed since codes were minted");
             }
+        }
+        if definition.expected_rate != old.expected_rate && (minted || stored.activated) {
+            errors.add("expected_rate", "is fixed since codes were minted or the campaign was activated");
         }
         let zone = IanaZone::named(&definition.time_zone);
         let reward = if definition.reward_id == old.reward_id { Some(stored.reward.clone()) } else { reward };
         let reward = reward.filter(|reward| reward.reward_id == definition.reward_id);
-        let checked = definition.validate(reward.as_ref().map(|reward| reward.kind), zone.as_ref());
-        if let Err(more) = checked {
+        if let Err(more) = definition.validate(reward.as_ref(), zone.as_ref()) {
             errors.0.extend(more.0);
         }
         if let Err(invalid) = errors.into_result() {
             return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
-        if definition != stored.definition {
-            stored.definition = definition;
-            stored.reward = reward.unwrap_or(stored.reward);
-            stored.version += 1;
-            self.store(&stored)?;
-            let data = json!({ "version": stored.version, "patch": patch });
+        let aliased = stored.aliased || definition.aliases.is_some();
+        let reward = reward.unwrap_or_else(|| stored.reward.clone());
+        Ok(Ok(Stored { definition, reward, aliased, ..stored }))
+    }
+
+    fn patch(
+        &self,
+        if_match: Option<u32>,
+        patch: &serde_json::Value,
+        reward: Option<RewardDefinition>,
+        by: &str,
+    ) -> Result<Result<(), ProtocolError>, Fault> {
+        let mut revised = match self.revised(if_match, patch, reward)? {
+            Ok(revised) => revised,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.stored()?.is_some_and(|stored| stored.definition != revised.definition) {
+            revised.version += 1;
+            revised.edition += 1;
+            self.store(&revised)?;
+            let data = json!({ "version": revised.edition, "patch": patch });
             self.note(&Draft::new(by, "campaign.changed").data(data))?;
         }
         Ok(Ok(()))
@@ -299,7 +427,7 @@ impl Campaign {
             stored.version += 1;
             self.store(&stored)?;
             let reward = json!({ "reward_id": stored.reward.reward_id, "version": stored.reward.version });
-            let data = json!({ "version": stored.version, "reward": reward });
+            let data = json!({ "reward": reward });
             self.note(&Draft::new("system", "campaign.changed").data(data))?;
         }
         Ok(true)
@@ -318,56 +446,29 @@ impl Campaign {
                 return Ok(Err(illegal(stored.status)));
             }
             stored.status = to;
+            stored.activated |= to == CampaignStatus::Active;
             stored.version += 1;
-            self.store(&stored)?;
+            stored.edition += 1;
             let action = match to {
                 CampaignStatus::Active => "campaign.activated",
                 CampaignStatus::Paused => "campaign.paused",
                 CampaignStatus::Ended | CampaignStatus::Draft => "campaign.ended",
             };
-            self.note(&Draft::new(by, action).data(json!({ "version": stored.version })))?;
+            let events = if to == CampaignStatus::Ended { self.ended_by_hand(&mut stored)? } else { vec![] };
+            self.store(&stored)?;
+            self.note_events(&Draft::new(by, action).data(json!({ "version": stored.edition })), events)?;
         }
         once::keep(&self.storage, once, to.name(), now())?;
         Ok(Ok(false))
     }
 
-    /// After a change: pushes it to every shard, and answers whether it is in force everywhere.
+    /// After a change: tells every shard and the merchant, and answers whether it is in force everywhere.
     async fn changed(&self) -> Result<Answer, Fault> {
         self.push().await?;
+        self.tell().await?;
         let stored = self.stored()?.ok_or_else(|| Fault::new("a campaign is missing"))?;
-        let status = if self.behind(stored.version)?.is_empty() { 200 } else { 202 };
+        let status = if self.in_force()? { 200 } else { 202 };
         self.resource(status, &stored).await
-    }
-
-    pub(crate) fn behind(&self, version: u32) -> Result<Vec<u32>, Fault> {
-        let rows = query(&self.storage, "SELECT shard FROM shards WHERE version < ?", &[version.into()])?;
-        Ok(rows.iter().map(|row| row.number(0)).collect())
-    }
-
-    /// Pushes the present rules to the shards that work by older ones. What fails is tried again by the alarm.
-    async fn push(&self) -> Result<(), Fault> {
-        let Some(stored) = self.stored()? else { return Ok(()) };
-        let rules = self.rules(&stored)?;
-        let name = self.name()?;
-        for shard in self.behind(stored.version)? {
-            let op = ShardOp::Rules { rules: rules.clone() };
-            let objects = Objects(&self.env);
-            let asking = pin!(objects.shard(&name, shard, &op));
-            let taken: Result<VersionAnswer, Fault> = match select(asking, pin!(Delay::from(SHARD_WAIT))).await {
-                Either::Left((taken, _)) => taken,
-                Either::Right(_) => Err(Fault::new("the shard did not answer in time")),
-            };
-            match taken {
-                Ok(VersionAnswer { version }) => {
-                    let statement = "UPDATE shards SET version = ?2 WHERE shard = ?1 AND version < ?2";
-                    run(&self.storage, statement, &[shard.into(), version.into()])?;
-                }
-                Err(fault) => fault.log("push_failed"),
-            }
-        }
-        // The rules may have changed meanwhile, and that push may have failed.
-        let version = self.stored()?.map_or(stored.version, |stored| stored.version);
-        if self.behind(version)?.is_empty() { due::done(&self.storage, PUSH_ITEM) } else { plan_push(&self.storage) }
     }
 
     async fn ring(&self) -> Result<(), Fault> {
@@ -379,7 +480,13 @@ impl Campaign {
 
     async fn take_up(&self, item: &str) -> Result<(), Fault> {
         match item {
-            PUSH_ITEM => self.push().await.map(drop),
+            PUSH_ITEM => self.push().await,
+            TELL_ITEM => self.tell().await,
+            breaker::TELL_ITEM => breaker::tell(self).await,
+            WATCH_ITEM => {
+                self.storage.transaction(|| self.announce())?;
+                audit_log::hurry(&self.storage)
+            }
             REPORT_ITEM => {
                 let (chain, merchant) = self.chain()?;
                 self.audit.ring(&self.storage, &self.env, &merchant, &chain).await
@@ -387,36 +494,14 @@ impl Campaign {
             _ => due::done(&self.storage, item),
         }
     }
-
-    /// The campaign as read, with what its shards have counted.
-    async fn resource(&self, status: u16, stored: &Stored) -> Result<Answer, Fault> {
-        let name = self.name()?;
-        let mut redeemed = 0;
-        for row in query(&self.storage, "SELECT shard FROM shards", &[])? {
-            let count: Count = Objects(&self.env).shard(&name, row.number(0), &ShardOp::Count).await?;
-            redeemed += count.redeemed;
-        }
-        let mut definition = stored.definition.clone();
-        if let Some(zone) = IanaZone::named(&definition.time_zone) {
-            (definition.starts_at, definition.ends_at) = definition.instants(&zone);
-        }
-        let resource = CampaignResource {
-            definition,
-            status: stored.status,
-            version: stored.version,
-            in_force: self.behind(stored.version)?.is_empty(),
-            issued: stored.issued,
-            redeemed,
-        };
-        Ok(Answer::json(status, &resource)?.header("ETag", format!("\"{}\"", stored.version)))
-    }
-}
-
-fn plan_push(storage: &SyncStorage) -> Result<(), Fault> {
-    due::plan(storage, PUSH_ITEM, now().plus_ms(backoff_ms(0, random_u32())))
 }
 
 pub(crate) fn illegal(status: CampaignStatus) -> ProtocolError {
     let legal_moves = status.legal_moves().iter().map(|(call, _)| (*call).to_owned()).collect();
     ProtocolError::IllegalMove { state: status.name().to_owned(), legal_moves, unknown_outcome: false }
+}
+
+/// A move that the campaign's status is not the obstacle of.
+pub(crate) fn illegal_state(state: &str) -> ProtocolError {
+    ProtocolError::IllegalMove { state: state.to_owned(), legal_moves: vec![], unknown_outcome: false }
 }

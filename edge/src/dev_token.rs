@@ -5,10 +5,10 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::inbound::{Inbound, Stop, stop_invalid};
 use crate::log::Line;
-use crate::platform::now;
+use crate::platform::{Fault, now};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::DAY_MS;
-use counterfoil_core::token::{Attributes, Principal, Role, valid_sub};
+use counterfoil_core::token::{Attributes, Principal, Role, UnverifiedToken, valid_sub};
 use counterfoil_core::wire::InvalidRequest;
 use serde::Deserialize;
 use std::rc::Rc;
@@ -35,12 +35,13 @@ pub(crate) fn sign(
     instance: &'static str,
 ) -> Result<Response, Stop> {
     let nobody = Principal {
-        merchant: MerchantId::new("demo").map_err(|e| crate::platform::Fault::new(e.to_string()))?,
+        merchant: MerchantId::new("demo").map_err(|e| Fault::new(e.to_string()))?,
         sub: String::new(),
         role: Role::Member,
         expires_at: now().plus_ms(DAY_MS),
         attributes: Attributes::default(),
         via: None,
+        scopes: None,
     };
     let line = Rc::new(Line::new(now()));
     let mut inbound = Inbound { request, config, principal: nobody.clone(), instance, query: vec![], body, line };
@@ -56,8 +57,12 @@ pub(crate) fn sign(
         let reason = "1 to 255 characters, not blank, no control characters";
         return stop_invalid(InvalidRequest::one("sub", reason), instance);
     }
-    let token = config.tokens.sign(&principal);
-    if config.tokens.verify(&token, now()).is_err() {
+    let Some(secret) = &config.jwt_secret else {
+        return Err(Fault::new("JWT_SECRET is not set: there is nothing to sign with").into());
+    };
+    let token = config.tokens.sign_hs256(secret, &principal);
+    let read = UnverifiedToken::parse(&token).and_then(|token| token.verify_hs256(secret));
+    if read.and_then(|token| config.tokens.accept(token, now())).is_err() {
         let reason = "attributes have 1 to 64 characters, lists at most 100 entries";
         return stop_invalid(InvalidRequest::one("body", reason), instance);
     }

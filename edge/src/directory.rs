@@ -5,7 +5,8 @@
 //! ahead of the Member or behind it, and proves nothing by itself: whoever looks a number up asks the Member again.
 
 use crate::answer::{Answer, finish};
-use crate::calls::{MemberCall, MemberOp, Objects, read_call};
+use crate::calls::{MemberCall, MemberOp};
+use crate::objects::{Objects, read_call};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, run};
 use counterfoil_core::hex;
@@ -189,7 +190,14 @@ impl Directory {
     async fn asked(&self, merchant: &str, hash: &str, mref: &Mref) -> Result<bool, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|_| Fault::new("a directory with a bad merchant"))?;
         let op = MemberOp::HasPhone { hash: hash.to_owned() };
-        let call = MemberCall { instance: "directory".to_owned(), member_id: None, refresh: None, arrived: None, op };
+        let call = MemberCall {
+            instance: "directory".to_owned(),
+            member_id: None,
+            refresh: None,
+            arrived: None,
+            notify_days: None,
+            op,
+        };
         let objects = Objects(&self.env);
         match select(pin!(objects.has_phone(&merchant, mref, &call)), pin!(Delay::from(MEMBER_WAIT))).await {
             Either::Left((answer, _)) => answer,

@@ -2,11 +2,11 @@
 
 use crate::administer::{Nothing, canonical};
 use crate::answer::Answer;
-use crate::calls::{Objects, read_json};
 use crate::endpoint_calls::{EndpointOp, Keeper};
 use crate::endpoints::TEST_TYPE;
 use crate::inbound::{Inbound, Stop, stop};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::{now, random};
 use crate::webhooks::{Sent, send};
 use counterfoil_core::hex;

@@ -1,7 +1,8 @@
 //! Messages to a Merchant about its webhook endpoints.
 
-use crate::calls::{MemberCall, MemberOp, Objects, Once, PageQuery, read_json};
+use crate::calls::{MemberCall, MemberOp, Once, PageQuery};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::Fault;
 use counterfoil_core::ids::Mref;
 use counterfoil_core::keys::MerchantId;
@@ -209,7 +210,14 @@ impl Objects<'_> {
     pub(crate) async fn hurry_member(&self, merchant: &str, mref: &Mref, endpoint_id: String) -> Result<u16, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|error| Fault::new(error.to_string()))?;
         let op = MemberOp::Hurry { endpoint_id };
-        let call = MemberCall { instance: "hurry".to_owned(), member_id: None, refresh: None, arrived: None, op };
+        let call = MemberCall {
+            instance: "hurry".to_owned(),
+            member_id: None,
+            refresh: None,
+            arrived: None,
+            notify_days: None,
+            op,
+        };
         Ok(self.member(&merchant, mref, &call).await?.status_code())
     }
 }

@@ -6,11 +6,12 @@
 
 use crate::answer::Answer;
 use crate::audit_log;
-use crate::calls::{Objects, Once};
+use crate::calls::Once;
 use crate::endpoint_calls::{
     CallbackCheck, EndpointFor, EndpointOp, Keeper, Subscriptions, TryOutcome, TryResult, Waiter,
 };
 use crate::endpoints_store::{Endpoint, Store, Wake};
+use crate::objects::Objects;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random};
 use counterfoil_core::audit::Draft;

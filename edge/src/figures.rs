@@ -1,15 +1,17 @@
 //! A merchant's figures: the sums over its Recorders of all months, and its pools as they are now.
 
-use crate::calls::{Objects, read_json};
+use crate::gate::Gate;
 use crate::merchant_calls::{MerchantOp, Months};
+use crate::objects::{Objects, read_json};
 use crate::platform::{Fault, now};
 use crate::pools;
 use crate::recorder_calls::{Counted, CountedTime, MonthFigures, RecorderOp, recorder_name};
+use counterfoil_core::breaker::{BreakerState, Claim};
 use counterfoil_core::protocol::recorder::{Figure, Timed};
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{CampaignFigures, Counts, Figures, PoolFigures, Stats};
-use futures_util::future::{try_join, try_join_all};
+use counterfoil_core::wire::{BreakerFigures, CampaignFigures, Counts, Figures, PoolFigures, Stats};
+use futures_util::future::{try_join_all, try_join3};
 use std::collections::BTreeMap;
 
 /// Months that have a Recorder, the newest first. The present one may not have said so yet.
@@ -33,12 +35,17 @@ pub(crate) async fn of_merchant(merchant: &str, objects: &Objects<'_>) -> Result
         });
         try_join_all(asked).await
     };
-    let (months, pools) = try_join(counted, pools::figures(objects, merchant)).await?;
-    Ok(total(months, pools, now()))
+    let guessed = async { read_json::<Gate>(objects.merchant(merchant, &MerchantOp::Gate).await?).await };
+    let (months, pools, Gate { tripped, .. }) = try_join3(counted, pools::figures(objects, merchant), guessed).await?;
+    Ok(total(months, (pools, tripped), now()))
 }
 
 /// Sums over all months, without names that come to nothing.
-fn total(months: Vec<MonthFigures>, pools: Vec<PoolFigures>, now: Instant) -> Stats {
+fn total(
+    months: Vec<MonthFigures>,
+    (pools, tripped): (Vec<PoolFigures>, Vec<(Claim, BreakerState)>),
+    now: Instant,
+) -> Stats {
     let mut counted: BTreeMap<(String, u16, String, bool), i64> = BTreeMap::new();
     let mut deliveries = Counts::new();
     let mut last: Option<(Instant, u64)> = None;
@@ -61,7 +68,9 @@ fn total(months: Vec<MonthFigures>, pools: Vec<PoolFigures>, now: Instant) -> St
     }
     production.complete();
     testers.complete();
-    Stats { at: now, lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries, pools }
+    let breaker = |(Claim { profile, epoch, campaign }, state)| BreakerFigures { campaign, profile, epoch, state };
+    let breakers = tripped.into_iter().map(breaker).collect();
+    Stats { at: now, lag_ms: last.map(|(_, lag_ms)| lag_ms), production, testers, deliveries, pools, breakers }
 }
 
 /// They come in order of their campaigns.
@@ -165,7 +174,7 @@ mod tests {
         let counts = |list: &[(&str, u64)]| -> Counts {
             list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
-        let stats = total(vec![later, earlier], vec![], Instant(3));
+        let stats = total(vec![later, earlier], (vec![], vec![]), Instant(3));
         let Stats { production, testers, deliveries, lag_ms, .. } = stats;
         assert_eq!(production.redemptions, counts(&[("granted", 4)]));
         let campaigns: Vec<_> = production.campaigns.iter().map(|one| (one.campaign, &one.redemptions)).collect();

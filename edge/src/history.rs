@@ -1,30 +1,23 @@
-//! What administrators read of everything that happened: redemptions of all members, the audit log and its export,
-//! figures, and the invariants over live objects.
+//! What administrators read of everything that happened: the audit log and its export, figures, and the invariants over
+//! live objects. Redemptions are in `search.rs`.
 //!
 //! Lists go back month by month, each of which has its Recorder. They lag by seconds; balances never come from here.
 
 use crate::answer::Answer;
-use crate::calls::{CampaignOp, MemberCall, MemberOp, Objects, Violations, campaign_name, read_json};
+use crate::calls::{CampaignOp, MemberCall, MemberOp, Violations};
 use crate::figures::{self, months};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::objects::{Objects, campaign_name, read_json};
 use crate::platform::{Fault, now};
 use crate::pool_calls::{PoolOp, pool_name};
-use crate::recorder_calls::{
-    Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, ListPlace, Listing, RecorderOp, RedemptionsQuery,
-    recorder_name,
-};
+use crate::recorder_calls::{Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, RecorderOp, recorder_name};
 use counterfoil_core::audit::Header;
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::time::{Date, Instant};
 use counterfoil_core::token::{Role, valid_sub};
-use counterfoil_core::wire::{
-    InvalidRequest, Page, ProtocolError, RedemptionStatus, VerifyAnswer, VerifyBody, valid_pool_id,
-};
+use counterfoil_core::wire::{InvalidRequest, Page, ProtocolError, VerifyAnswer, VerifyBody, valid_pool_id};
 use futures_util::stream;
 use worker::{Env, Headers, Response};
-
-/// Expected of instants in queries.
-const INSTANT: &str = "an instant such as 2026-11-21T09:30:00Z";
 
 /// Whether `GET /v1/redemptions` asks for those of all members.
 pub(crate) fn asks_for_all(query: &[(String, String)]) -> bool {
@@ -32,7 +25,12 @@ pub(crate) fn asks_for_all(query: &[(String, String)]) -> bool {
 }
 
 /// Of these months those that can hold something between two instants, from where a list goes on.
-fn wanted(months: Vec<String>, from: Option<Instant>, to: Option<Instant>, begin: Option<&str>) -> Vec<String> {
+pub(crate) fn wanted(
+    months: Vec<String>,
+    from: Option<Instant>,
+    to: Option<Instant>,
+    begin: Option<&str>,
+) -> Vec<String> {
     let (first, last) = (from.map(month_of), to.map(month_of));
     let fits = |month: &String| {
         first.as_ref().is_none_or(|first| month >= first)
@@ -43,15 +41,6 @@ fn wanted(months: Vec<String>, from: Option<Instant>, to: Option<Instant>, begin
 }
 
 impl Inbound<'_> {
-    fn take_flag(&mut self, name: &str) -> Result<bool, Stop> {
-        let flag = self.take_as(name, "1, or nothing", |text| (text == "1").then_some(true))?;
-        Ok(flag.unwrap_or_default())
-    }
-
-    fn take_instant(&mut self, name: &str) -> Result<Option<Instant>, Stop> {
-        self.take_as(name, INSTANT, Instant::parse)
-    }
-
     async fn ask_recorder<T: serde::de::DeserializeOwned>(
         &self,
         objects: &Objects<'_>,
@@ -60,48 +49,6 @@ impl Inbound<'_> {
     ) -> Result<T, Fault> {
         objects.recorder(&recorder_name(self.principal.merchant.as_str(), month), op).await
     }
-}
-
-/// `GET /v1/redemptions?all=1`: those of all members, the newest first.
-pub(crate) async fn redemptions(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
-    inbound.need(&[Role::Admin])?;
-    inbound.take_flag("all")?;
-    let known = |text: &str| RedemptionStatus::ALL.iter().any(|status| status.name() == text).then(|| text.to_owned());
-    let place = |text: &str| {
-        let (created_at, id) = text.split_once('.')?;
-        Some(ListPlace { created_at: Instant(created_at.parse().ok()?), redemption_id: id.to_owned() })
-    };
-    let limit = inbound.take_limit()?;
-    let mut asked = RedemptionsQuery {
-        before: inbound.take_as("cursor", "a next_cursor of this list", place)?,
-        limit: limit + 1,
-        status: inbound.take_as("status", "a redemption's status", known)?,
-        campaign: inbound.take_as("campaign", "a campaign's number", |text| text.parse().ok().filter(|n| *n > 0))?,
-        from: inbound.take_instant("from")?,
-        to: inbound.take_instant("to")?,
-        since: inbound.take_instant("since")?,
-        testers: inbound.take_flag("testers")?,
-    };
-    let begin = asked.before.as_ref().map(|place| month_of(place.created_at));
-    let mut items = vec![];
-    for month in
-        wanted(months(inbound.principal.merchant.as_str(), objects).await?, asked.from, asked.to, begin.as_deref())
-    {
-        let Listing { items: more } =
-            inbound.ask_recorder(objects, &month, &RecorderOp::Redemptions(asked.clone())).await?;
-        asked.limit -= u32::try_from(more.len()).unwrap_or(asked.limit).min(asked.limit);
-        items.extend(more);
-        if asked.limit == 0 {
-            break;
-        }
-    }
-    let more = asked.limit == 0;
-    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let cursor = |item: &counterfoil_core::wire::ListedRedemption| {
-        format!("{}.{}", item.redemption.created_at.0, item.redemption.redemption_id)
-    };
-    let next_cursor = items.last().filter(|_| more).map(cursor);
-    Ok(Answer::json(200, &Page { items, next_cursor })?.into_response()?)
 }
 
 /// `GET /v1/audit`: entries of all objects, the newest first.
@@ -226,7 +173,7 @@ pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
             let mref = inbound.config.id_key.mref(merchant, &member_id);
             let (instance, op) = (inbound.instance.to_owned(), MemberOp::Verify);
             // The id is not handed over: checking a member must not be what makes them known.
-            let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, op };
+            let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, notify_days: None, op };
             objects.member(merchant, &mref, &call).await?
         }
         (None, Some(0), None) => {

@@ -26,7 +26,7 @@ impl Inner {
         instance: &str,
     ) -> Result<Answer, Fault> {
         let (rid, method) = (redeem.rid, redeem.method);
-        let code = redeem.code.as_ref().map(|code| ReadCode { ..*code });
+        let code = redeem.code.clone();
         let _turn = match &code {
             Some(code) => Some(self.holding.take((code.campaign, code.seq)).await),
             None => None,
@@ -84,7 +84,7 @@ impl Inner {
     ) -> Result<Option<Answer>, Fault> {
         let facts = self.facts(code, method, Some(terms.total.currency.clone()))?;
         let op = ShardOp::Preview { facts, mref: self.mref()? };
-        let previewed: PreviewAnswer = self.ask_shard(code.campaign, &op).await?;
+        let (shard, previewed) = self.ask_keeper::<PreviewAnswer>((code.campaign, code.shard), &op).await?;
         let Some(preview) = previewed.preview else {
             return Answer::refusal(&Refusal::CodeNotRecognised, instance).map(Some);
         };
@@ -107,7 +107,7 @@ impl Inner {
         if let (Ok(hold), Known::Decided(fp)) = (&moved, self.store().known(&hold.rid)?) {
             // Others who meet the code are told the new end.
             let op = ShardOp::Settle { rid: hold.rid, fp, fate: Fate::Held { until: hold.expires_at }, deadline: None };
-            if let Err(fault) = self.ask_shard::<serde_json::Value>(code.campaign, &op).await {
+            if let Err(fault) = self.ask_shard::<serde_json::Value>((code.campaign, shard), &op).await {
                 self.log_about(&hold.rid, "settle_failed", &fault);
             }
         }
@@ -115,15 +115,16 @@ impl Inner {
     }
 }
 
-/// Whether a refusal says that the code, the member's limit or the campaign is used up: a use that is held already is
-/// among those counted.
+/// Whether a refusal says that the code, the member's limit or the campaign's limits are used up: a use that is held
+/// already is among those counted.
 const fn is_about_uses(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::AlreadyRedeemedByYou { .. }
             | Refusal::AlreadyRedeemed
             | Refusal::CodeHeld { .. }
-            | Refusal::MemberLimitReached
-            | Refusal::CampaignLimitReached
+            | Refusal::MemberLimitReached { .. }
+            | Refusal::CampaignLimitReached { .. }
+            | Refusal::BudgetExhausted
     )
 }

@@ -198,7 +198,8 @@ impl Desk<'_> {
                 let Known::Decided(fp) = self.store.known(&hold.rid)? else {
                     return Err(Fault::new("a held redemption is missing"));
                 };
-                let participant = Participant::Shard { campaign: *campaign, shard: 0 };
+                let (_, shard) = self.store.keeper(&hold.rid)?.unwrap_or_default();
+                let participant = Participant::Shard { campaign: *campaign, shard };
                 let settled = Settled { participant, rid: hold.rid, fp };
                 let what = (reward, *quantity);
                 self.with_view(&hold.rid, |view| use_code(view, hold, what, self.actor, &self.names, self.at))?

@@ -103,6 +103,12 @@ impl MemberStore<'_> {
         rows.iter().map(|row| Ok((row.count(0), row.json(1)?))).collect()
     }
 
+    /// The latest holds of every order.
+    pub(crate) fn all_holds(&self) -> Result<Vec<Hold>, Fault> {
+        let rows = query(self.0, "SELECT doc FROM holds ORDER BY n DESC", &[])?;
+        rows.iter().map(|row| row.json(0)).collect()
+    }
+
     /// A decision keeps a code for an order. Run inside its transaction.
     pub(crate) fn add_hold(&self, hold: &Hold, total: &Credit, now: Instant) -> Result<(), Fault> {
         let before = self.book(&hold.order)?;

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::calls::{Once, PageQuery};
 use crate::config::Config;
 use crate::log::Line;
-use crate::platform::{Fault, now};
+use crate::platform::Fault;
 use counterfoil_core::ids::Fingerprint;
 use counterfoil_core::limits::{KEY_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use counterfoil_core::token::{Principal, Role};
@@ -72,30 +72,6 @@ pub(crate) fn stop<T>(error: &ProtocolError, instance: &str) -> Result<T, Stop> 
 /// Stops with 400 for one reason.
 pub(crate) fn stop_invalid<T>(invalid: InvalidRequest, instance: &str) -> Result<T, Stop> {
     stop(&ProtocolError::InvalidRequest(invalid), instance)
-}
-
-/// The token of `Authorization: Bearer`, or of the subprotocol `bearer.<jwt>` of a WebSocket.
-pub(crate) fn bearer(request: &Request) -> Result<Option<String>, Fault> {
-    if let Some(header) = request.headers().get("Authorization")? {
-        let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        return Ok(token.map(|(_, token)| token.trim().to_owned()));
-    }
-    let protocols = request.headers().get("Sec-WebSocket-Protocol")?.unwrap_or_default();
-    Ok(protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix("bearer.")).map(str::to_owned))
-}
-
-/// Who calls. The log learns why a token is not accepted; the caller does not.
-pub(crate) fn authenticate(request: &Request, config: &Config, instance: &str) -> Result<Principal, Stop> {
-    let Some(token) = bearer(request)? else { return stop(&ProtocolError::InvalidToken, instance) };
-    match config.tokens.verify(&token, now()) {
-        Ok(principal) => Ok(principal),
-        Err(error) => {
-            let line =
-                serde_json::json!({ "event": "invalid_token", "route": instance, "reason": format!("{error:?}") });
-            worker::console_log!("{line}");
-            stop(&ProtocolError::InvalidToken, instance)
-        }
-    }
 }
 
 /// Query parameters in order.

@@ -7,12 +7,25 @@
 
 mod administer;
 mod answer;
+mod api_keys;
 mod audit_log;
+mod auth;
+mod breaker;
 mod callback;
 mod calls;
 mod campaign;
 mod campaign_batches;
+mod campaign_calls;
+mod campaign_figures;
+mod campaign_keys;
+mod campaign_merchant;
+mod campaign_portions;
+mod campaign_recalls;
+mod campaign_shards;
+mod campaign_watch;
+mod challenge;
 mod config;
+mod cursor;
 #[cfg(feature = "dev")]
 mod dev_token;
 mod directory;
@@ -21,31 +34,46 @@ mod endpoint_admin;
 mod endpoint_calls;
 mod endpoints;
 mod endpoints_store;
+mod explain;
 mod figures;
+mod flood;
+mod gate;
 mod group;
 mod history;
 mod hold_codes;
 mod hold_desk;
 mod hold_store;
 mod inbound;
+mod inspect;
+mod jwks;
+mod keys;
 mod log;
 mod lookup;
 mod member;
 mod member_deliver;
 mod member_drive;
+mod member_erase;
+mod member_explain;
+mod member_export;
 mod member_feed;
 mod member_holds;
 mod member_participants;
 mod member_phone;
 mod member_rewards;
+mod member_search;
 mod member_store;
 mod member_till;
 mod member_verify;
 mod merchant;
+mod merchant_aliases;
+mod merchant_api_keys;
 mod merchant_calls;
+mod merchant_campaigns;
+mod merchant_keys;
 mod merchant_settings;
 mod metrics;
 mod mint;
+mod objects;
 mod once;
 mod order_calls;
 mod orders;
@@ -57,15 +85,23 @@ mod pool_store;
 mod pools;
 mod recorder;
 mod recorder_calls;
+mod recorder_claims;
 mod recorder_deliver;
+mod recorder_search;
 mod recorder_store;
 mod redeem;
 mod reward_store;
 mod rewards;
 mod routes;
+mod search;
 mod shard;
+mod shard_calendar;
+mod shard_look;
+mod shard_portions;
 mod shard_store;
 mod sql;
+mod submitted;
+mod throttle;
 mod till;
 mod till_calls;
 mod turns;
@@ -78,6 +114,7 @@ pub use merchant::Merchant;
 pub use pool::Pool;
 pub use recorder::Recorder;
 pub use shard::CodeShard;
+pub use throttle::Throttle;
 
 use answer::{Answer, HOLD_HEADER, OUTCOME_HEADER};
 use config::Config;
@@ -92,12 +129,12 @@ const HOLD_MS: i64 = 60;
 const HOLD_STEP_MS: i64 = 20;
 /// Headers that a browser page may read.
 const EXPOSED: &str = "Date, Location, ETag, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, \
-     Preference-Applied, Counterfoil-Batch, Counterfoil-Remaining, Counterfoil-Odds";
+     Preference-Applied, Counterfoil-Batch, Counterfoil-Count, Counterfoil-Remaining, Counterfoil-Odds";
 /// Headers that a browser page may send.
-const ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer";
+const ALLOWED: &str = "Authorization, Content-Type, Counterfoil-Challenge, Idempotency-Key, If-Match, Prefer";
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let arrived = now();
     let origin = request.headers().get("Origin").ok().flatten();
     let upgrade = request.headers().get("Upgrade").ok().flatten().is_some();
@@ -112,7 +149,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     if request.method() == worker::Method::Options {
         return finish(preflight(origin.as_deref()));
     }
-    let response = match routes::route(request, arrived, &env, &config).await {
+    let response = match routes::route(request, arrived, (&env, &context), &config).await {
         Ok(response) => Ok(response),
         Err(fault) => Answer::fault(&fault, "worker").into_response(),
     };

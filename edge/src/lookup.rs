@@ -1,28 +1,24 @@
 //! Finding a member by telephone number, as staff at a till and administrators do, and reading numbers from requests.
 
 use crate::answer::Answer;
-use crate::calls::{MemberCall, MemberOp, Objects, PhoneChange, read_json};
+use crate::calls::{MemberCall, MemberOp, PhoneChange};
 use crate::directory::Listing;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::Fault;
 use crate::redeem::Target;
+use counterfoil_core::ids::Mref;
 use counterfoil_core::phone::{Phone, PhoneError};
 use counterfoil_core::token::Role;
 use counterfoil_core::wire::{
-    InvalidRequest, MemberResource, Page, ProfileBody, ProtocolError, RewardDefinition, Settings, parse_nullable,
+    InvalidRequest, LookupBody, MemberResource, Page, ProfileBody, ProtocolError, RewardDefinition, Settings,
+    parse_nullable,
 };
-use serde::Deserialize;
 use worker::Response;
 
 /// Path of complaints about a number, wherever it stands.
 const PHONE: &str = "phone";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LookupBody {
-    phone: String,
-}
 
 impl Inbound<'_> {
     /// Reads a telephone number; the merchant's settings are asked only for a national one.
@@ -57,6 +53,16 @@ impl Inbound<'_> {
         Ok((profile, change))
     }
 
+    /// Who has a telephone number, as the query gives it; `None` where nobody has.
+    pub(crate) async fn holder_of(&self, objects: &Objects<'_>, text: &str) -> Result<Option<Mref>, Stop> {
+        let phone = self.phone(objects, text).await?;
+        let Some(found) = self.ask_holder(objects, &phone, |hash| MemberOp::Found { hash }).await? else {
+            return Ok(None);
+        };
+        let MemberResource { member_id, .. } = read_json(found).await?;
+        Ok(Some(self.config.id_key.mref(&self.principal.merchant, &member_id)))
+    }
+
     /// Asks the member who has a number; `None` where nobody has. The Directory says whom to ask, the Member whether it
     /// is so.
     async fn ask_holder(
@@ -68,7 +74,14 @@ impl Inbound<'_> {
         let listing = Listing::of(self.config, &self.principal.merchant, phone);
         let Some(mref) = objects.holder(&listing).await? else { return Ok(None) };
         let instance = self.instance.to_owned();
-        let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, op: op(listing.hash) };
+        let call = MemberCall {
+            instance,
+            member_id: None,
+            refresh: None,
+            arrived: None,
+            notify_days: None,
+            op: op(listing.hash),
+        };
         let response = objects.member(&self.principal.merchant, &mref, &call).await?;
         Ok(Some(response).filter(|response| response.status_code() != 404))
     }

@@ -4,27 +4,30 @@
 use crate::answer::{Answer, finish_alarm};
 use crate::audit_log::{AuditLog, REPORT_ITEM};
 use crate::calls::{
-    HistoryQuery, Identity, MemberCall, MemberOp, Objects, PageQuery, Place, PreviewAnswer, PreviewCall, ReadCode,
-    ShardOp, campaign_name, read_call,
+    Guard, HistoryQuery, Identity, MemberCall, MemberOp, PageQuery, Place, PreviewAnswer, PreviewCall, ReadCode,
+    ShardOp,
 };
 use crate::config::Config;
 use crate::due;
 use crate::hold_store::HOLD_ITEM;
 use crate::member_drive::{Drive, OPEN_ITEM};
+use crate::member_erase::ERASE_ITEM;
 use crate::member_feed::{Feed, SOCKETS_ITEM};
 use crate::member_phone::PHONE_ITEM;
 use crate::member_store::MemberStore;
+use crate::objects::read_call;
 use crate::platform::{Fault, SyncStorage, now};
 use crate::reward_store::{REWARD_ITEM, Told, UNDO_ITEM};
 use crate::turns::Turns;
+use counterfoil_core::breaker::Claim;
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::keys::MerchantId;
-use counterfoil_core::limits::ATTEMPTS_PER_DAY;
 use counterfoil_core::protocol::Fate;
-use counterfoil_core::protocol::member::{Attempts, locked_out};
+use counterfoil_core::protocol::member::{Attempts, Bar, barred};
 use counterfoil_core::protocol::report::Settled;
 use counterfoil_core::refusal::Refusal;
+use counterfoil_core::reward::erasure::ERASED;
 use counterfoil_core::rules::Facts;
 use counterfoil_core::wire::{Method, Page, ProtocolError};
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -35,8 +38,6 @@ use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketI
 
 /// Tries at fulfillers in one turn of the alarm.
 const TRIES_PER_TURN: u32 = 6;
-/// Wrong aliases an account may enter in a day.
-const ALIAS_ATTEMPTS_PER_DAY: u32 = 30;
 
 /// See the module.
 #[durable_object]
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) hurries: Cell<u32>,
     name: RefCell<Option<String>>,
     who: RefCell<Option<Who>>,
+    erased: Cell<bool>,
 }
 
 /// Who this Member is: nobody else keeps the member's own id.
@@ -75,7 +77,7 @@ pub(crate) struct Who {
 
 impl Who {
     pub(crate) fn told(&self, settled: Vec<Settled>) -> Told<'_> {
-        Told { object: &self.object, pid: &self.pid, tester: self.tester, settled, took: None }
+        Told { object: &self.object, pid: &self.pid, tester: self.tester, seq: None, settled, took: None }
     }
 }
 
@@ -96,6 +98,7 @@ impl DurableObject for Member {
             hurries: Cell::new(0),
             name: RefCell::new(None),
             who: RefCell::new(None),
+            erased: Cell::new(false),
         };
         if let Err(fault) = inner.load() {
             fault.log("member_failed");
@@ -134,9 +137,14 @@ impl Member {
     async fn respond(&self, request: &mut Request) -> Result<Response, Fault> {
         let call = read_call::<MemberCall>(request).await?;
         let inner = &self.inner;
-        let MemberCall { instance, member_id, refresh, arrived, op } = call.op;
+        let MemberCall { instance, member_id, refresh, arrived, notify_days, op } = call.op;
         inner.drive.arrived.set(arrived);
-        inner.remember(&call.name, member_id.as_deref())?;
+        // Who only looks at somebody who was erased does not make them known again.
+        let acts = refresh.is_some() || op.makes_known();
+        inner.remember(&call.name, member_id.as_deref().filter(|_| acts || !inner.is_erased()))?;
+        if let Some(days) = notify_days {
+            inner.store().set_notify_days(days)?;
+        }
         due::heal(&inner.storage, &inner.healed)?;
         if let Some(attributes) = refresh {
             inner.store().refresh(&attributes)?;
@@ -144,15 +152,14 @@ impl Member {
         let answer = match op {
             MemberOp::Redeem(redeem) => inner.redeem(redeem, &instance).await?,
             MemberOp::Buy(buy) => inner.buy(buy, &instance).await?,
-            MemberOp::Preview(preview) => {
-                let PreviewCall { code, alias, method, currency, actor } = preview;
-                inner.preview(code, alias, method, currency, actor, &instance).await?
-            }
+            MemberOp::Preview(preview) => inner.preview(preview, &instance).await?,
             MemberOp::Redemption { rid } => match inner.store().redemption(&rid)? {
                 Some(redemption) => Answer::json(200, &redemption)?,
                 None => Answer::error(&ProtocolError::NotFound, &instance)?,
             },
             MemberOp::Redemptions(query) => inner.history(&query)?,
+            MemberOp::Search(asked) => Answer::json(200, &inner.search(&asked)?)?,
+            MemberOp::Explain(asked) => Answer::json(200, &inner.explain(&asked)?)?,
             MemberOp::Wallet => Answer::json(200, &inner.store().wallet(now())?)?,
             MemberOp::Ledger(query) => inner.ledger(&query)?,
             MemberOp::Inquire { intent, prepared } => fate(inner.fate(&intent, &prepared)?)?,
@@ -179,10 +186,9 @@ impl Member {
             MemberOp::Callback { at, webhook_id, outcome } => inner.callback(at, (&webhook_id, &outcome), &instance)?,
             MemberOp::EndpointOf { at } => inner.endpoint_of(at)?,
             MemberOp::Hurry { endpoint_id } => inner.hurry(&endpoint_id)?,
-            MemberOp::Identity => {
-                let member_id = inner.who.borrow().as_ref().map(|who| who.member_id.clone());
-                Answer::json(200, &Identity { member_id })?
-            }
+            MemberOp::Identity { at } => Answer::json(200, &Identity { member_id: inner.identity(at)? })?,
+            MemberOp::Export => inner.export(&instance)?,
+            MemberOp::Erase { reason, actor } => inner.erase(reason, actor).await?,
             MemberOp::Verify => inner.verify()?,
             MemberOp::Events { since, wait_s, expires_at, socket, select } => {
                 if socket {
@@ -208,7 +214,11 @@ impl Inner {
 
     pub(crate) fn load_who(&self) -> Result<(), Fault> {
         let store = self.store();
-        if let (Some(member_id), Some(pid)) = (store.meta("member_id")?, store.meta("pid")?) {
+        let erased = store.meta("erased")?.is_some();
+        let member_id = store.meta("member_id")?;
+        self.erased.set(erased && member_id.is_none());
+        let member_id = member_id.or_else(|| erased.then(|| ERASED.to_owned()));
+        if let (Some(member_id), Some(pid)) = (member_id, store.meta("pid")?) {
             let object = format!("member/{pid}");
             let tester = store.profile()?.tester.unwrap_or(false);
             *self.who.borrow_mut() = Some(Who { member_id, pid, object, tester });
@@ -222,17 +232,26 @@ impl Inner {
             self.store().set_meta("name", name)?;
             *self.name.borrow_mut() = Some(name.to_owned());
         }
-        if self.who.borrow().is_none()
+        if (self.who.borrow().is_none() || self.is_erased())
             && let Some(member_id) = member_id
         {
             self.storage.transaction(|| {
                 self.store().set_meta("member_id", member_id)?;
-                // A random name for this member in shards, audit and reports.
+                // A random name for this member in shards, audit and reports. Who comes back after an erasure has it
+                // already: their chain and their counters go on.
+                if self.store().meta("pid")?.is_some() {
+                    return Ok(());
+                }
                 self.store().set_meta("pid", &hex::encode(&crate::platform::random::<16>()))
             })?;
             self.load_who()?;
         }
         Ok(())
+    }
+
+    /// Whether this member was erased and has not come back.
+    pub(crate) const fn is_erased(&self) -> bool {
+        self.erased.get()
     }
 
     pub(crate) fn who(&self) -> Result<Who, Fault> {
@@ -263,16 +282,27 @@ impl Inner {
         Config::of(&self.env)
     }
 
-    /// Wrong codes so far, of the kind this request would add to.
-    pub(crate) fn attempts(&self, alias: bool) -> Result<(&'static str, Attempts), Fault> {
-        let (kind, allowed) = attempts_allowed(alias);
-        Ok((kind, self.store().attempts(kind, allowed, now())?))
+    /// The answer to an account that is kept from trying.
+    pub(crate) fn kept_out(
+        bar: Bar,
+        attempts: &Attempts,
+        (guard, alias): (&Guard, bool),
+        instance: &str,
+    ) -> Result<Answer, Fault> {
+        let Bar::Wait { retry_after_s } = bar else {
+            return Answer::refusal(&Refusal::ChallengeRequired, instance);
+        };
+        let (_, own) = guard.attempts(alias);
+        let limit = guard.limit.filter(|_| attempts.in_window < attempts.allowed).unwrap_or(own);
+        Ok(Answer::refusal(&Refusal::TooManyAttempts { retry_after_s }, instance)?.limited(&limit, retry_after_s))
     }
 
     /// What the rules read of this member.
     pub(crate) fn facts(&self, code: &ReadCode, method: Method, currency: Option<String>) -> Result<Facts, Fault> {
+        let at = now();
+        let (member_uses, member_days) = self.store().campaign_uses(code.campaign, at)?;
         Ok(Facts {
-            at: now(),
+            at,
             seq: code.seq,
             epoch: code.epoch,
             profile: code.profile,
@@ -281,47 +311,41 @@ impl Inner {
             currency,
             attributes: self.store().attributes()?,
             roles: self.store().profile()?.roles.unwrap_or_default(),
-            member_uses: self.store().campaign_uses(code.campaign)?,
+            member_uses,
+            member_days,
+            alias: code.alias.clone(),
         })
     }
 
     /// A wrong code: counted, with its entry, and answered as all of them are.
     pub(crate) fn unrecognised(
         self: &Rc<Self>,
-        kind: &str,
+        counted: (bool, Option<Claim>),
         actor: Option<&str>,
         instance: &str,
     ) -> Result<Answer, Fault> {
         let who = self.who()?;
-        self.storage.transaction(|| self.store().unrecognised(kind, actor, &who.told(vec![]), now()))?;
+        self.storage.transaction(|| self.store().unrecognised(counted, actor, &who.told(vec![]), now()))?;
         self.start_report();
         Answer::refusal(&Refusal::CodeNotRecognised, instance)
     }
 
     /// Asks for everything a redemption would do. A wrong code counts as an attempt here too.
-    async fn preview(
-        self: &Rc<Self>,
-        code: Option<ReadCode>,
-        alias: bool,
-        method: Method,
-        currency: Option<String>,
-        actor: Option<String>,
-        instance: &str,
-    ) -> Result<Answer, Fault> {
-        let (kind, attempts) = self.attempts(alias)?;
-        if let Some(retry_after_s) = locked_out(&attempts, now()) {
-            return Answer::refusal(&Refusal::TooManyAttempts { retry_after_s }, instance);
+    async fn preview(self: &Rc<Self>, call: PreviewCall, instance: &str) -> Result<Answer, Fault> {
+        let PreviewCall { code, claim, guard, alias, method, currency, actor } = call;
+        let attempts = self.store().attempts(&guard, alias, now())?;
+        if let Some(bar) = barred(&attempts, now()) {
+            return Self::kept_out(bar, &attempts, (&guard, alias), instance);
         }
         if let Some(code) = code {
             let facts = self.facts(&code, method, currency)?;
             let op = ShardOp::Preview { facts, mref: self.mref()? };
-            let campaign = campaign_name(self.merchant()?.as_str(), code.campaign);
-            let answer: PreviewAnswer = Objects(&self.env).shard(&campaign, 0, &op).await?;
+            let (_, answer) = self.ask_keeper::<PreviewAnswer>((code.campaign, code.shard), &op).await?;
             if let Some(preview) = answer.preview {
                 return Answer::json(200, &preview);
             }
         }
-        self.unrecognised(kind, actor.as_deref(), instance)
+        self.unrecognised((alias, claim), actor.as_deref(), instance)
     }
 
     pub(crate) fn mref(&self) -> Result<counterfoil_core::ids::Mref, Fault> {
@@ -377,6 +401,7 @@ impl Inner {
                 return Ok(Some(Box::pin(async move { self.let_go(&claim).await })));
             }
             (SOCKETS_ITEM, _) => self.close_ended_sockets()?,
+            (ERASE_ITEM, _) => self.go_on_erasing()?,
             (REPORT_ITEM, _) => {
                 let (merchant, who) = (self.merchant()?, self.who()?);
                 return Ok(Some(Box::pin(async move {
@@ -392,11 +417,6 @@ impl Inner {
 /// Step 7 of the protocol: the answer to a participant that asked what became of an intent.
 fn fate(fate: Fate) -> Result<Answer, Fault> {
     Answer::json(200, &crate::calls::FateAnswer { fate })
-}
-
-/// Which wrong codes a request would add to, and how many a day may have.
-pub(crate) const fn attempts_allowed(alias: bool) -> (&'static str, u32) {
-    if alias { ("alias", ALIAS_ATTEMPTS_PER_DAY) } else { ("code", ATTEMPTS_PER_DAY) }
 }
 
 /// What a due-item is about: a redemption, and which of its rewards.

@@ -1,16 +1,17 @@
 //! A Member's side of fulfilment: tries at external fulfillers, news of cancellations, and uses given back.
 
-use crate::calls::{Objects, Place, ShardOp};
+use crate::calls::{Place, ShardOp};
 use crate::due;
 use crate::endpoint_calls::{EndpointState, TryOutcome, TryResult, Waiter};
 use crate::member::Inner;
+use crate::objects::Objects;
 use crate::platform::{Fault, now, random_u32};
 use crate::pool_calls::PoolOp;
 use crate::reward_store::reward_item;
 use crate::webhooks::{Sent, send};
 use counterfoil_core::ids::Rid;
 use counterfoil_core::protocol::backoff_ms;
-use counterfoil_core::reward::life::{Wake, wake};
+use counterfoil_core::reward::life::{Wake, announce, wake};
 use counterfoil_core::reward::{RewardRecord, delivery};
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::RewardState;
@@ -81,11 +82,17 @@ impl Inner {
     ) -> Result<Option<LocalBoxFuture<'a, Result<(), Fault>>>, Fault> {
         let trying = self.trying.borrow().contains(&(at.rid, at.index));
         let index = usize::from(at.index);
-        let woken = self.change(&at.rid, |view, names, now| match wake(view, index, trying, names, now) {
-            Wake::Commit(changes) => (Some(*changes), None),
-            Wake::Nothing => (None, Some(Wake::Nothing)),
-            Wake::Try => (None, Some(Wake::Try)),
-            Wake::Notice => (None, Some(Wake::Notice)),
+        let notice_ms = self.store().notice_ms()?;
+        let woken = self.change(&at.rid, |view, names, now| {
+            if let Some(changes) = announce(view, index, notice_ms, names, now) {
+                return (Some(changes), None);
+            }
+            match wake(view, index, trying, names, now) {
+                Wake::Commit(changes) => (Some(*changes), None),
+                Wake::Nothing => (None, Some(Wake::Nothing)),
+                Wake::Try => (None, Some(Wake::Try)),
+                Wake::Notice => (None, Some(Wake::Notice)),
+            }
         })?;
         match woken {
             None => due::done(&self.storage, &reward_item(&at.rid, at.index)).map(|()| None),
@@ -93,7 +100,7 @@ impl Inner {
             Some(Some(Wake::Notice)) => Ok(Some(Box::pin(self.give_notice(at)))),
             Some(Some(Wake::Nothing)) => {
                 let held = self.store().held(&at.rid)?;
-                let next = held.get(index).and_then(RewardRecord::due_at);
+                let next = held.get(index).and_then(|record| record.next_at(notice_ms));
                 match next {
                     Some(next) => {
                         let next = next.max(now().plus_ms(LOOK_AGAIN_MS));
@@ -255,13 +262,14 @@ impl Inner {
             return self.storage.transaction(|| self.store().undone(rid, ""));
         }
         for undo in waiting {
-            let told: Result<serde_json::Value, Fault> = if undo.pool.is_empty() {
-                self.ask_shard(undo.campaign, &ShardOp::Undo { rid: *rid, seq: undo.seq }).await
+            let told: Result<(), Fault> = if undo.pool.is_empty() {
+                let op = ShardOp::Undo { rid: *rid, seq: undo.seq };
+                self.ask_keeper::<serde_json::Value>((undo.campaign, undo.shard), &op).await.map(drop)
             } else {
-                self.ask_pool(&undo.pool, &PoolOp::Undo { rid: *rid }).await
+                self.ask_pool::<serde_json::Value>(&undo.pool, &PoolOp::Undo { rid: *rid }).await.map(drop)
             };
             match told {
-                Ok(_) => self.storage.transaction(|| self.store().undone(rid, &undo.pool))?,
+                Ok(()) => self.storage.transaction(|| self.store().undone(rid, &undo.pool))?,
                 Err(fault) => {
                     self.log_about(rid, "undo_failed", &fault);
                     let again = now().plus_ms(backoff_ms(undo.tries, random_u32()));

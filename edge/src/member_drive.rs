@@ -6,9 +6,9 @@
 use crate::answer::{Answer, OUTCOME_HEADER};
 use crate::calls::{BuyCall, Recognised, RedeemCall, ShardOp};
 use crate::due;
-use crate::member::{Inner, Who, attempts_allowed};
+use crate::member::{Inner, Who};
 use crate::member_participants::{Asked, Read};
-use crate::member_store::{Arrival, Arriving, MemberStore, Standing};
+use crate::member_store::{Arrival, Arriving, Standing};
 use crate::platform::{Fault, now, random_u32};
 use crate::reward_store::Told;
 use crate::turns::Turns;
@@ -16,7 +16,7 @@ use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
 use counterfoil_core::price::{total_cost, unit_cost};
 use counterfoil_core::protocol::member::{
-    Answers, DecideStep, Known, MemberView, Receipt, Settlement, decide, open, receive,
+    Answers, Bar, DecideStep, Known, MemberView, Receipt, Settlement, decide, open, receive,
 };
 use counterfoil_core::protocol::report::{Participant, Took};
 use counterfoil_core::protocol::{CodeWish, Intent, MESSAGE_VERSION, Purchase, Wish, backoff_ms};
@@ -80,20 +80,31 @@ pub(crate) struct Drive {
     pub(crate) arrived: Cell<Option<counterfoil_core::time::Instant>>,
 }
 
+impl Drive {
+    /// What is under way.
+    pub(crate) fn intents(&self) -> Vec<Intent> {
+        self.runs.borrow().values().map(|run| run.intent.clone()).collect()
+    }
+}
+
 impl Inner {
     /// Step 2: a request arrives.
     pub(crate) async fn redeem(self: &Rc<Self>, call: RedeemCall, instance: &str) -> Result<Answer, Fault> {
-        let (kind, allowed) = attempts_allowed(call.alias);
+        let RedeemCall { guard, alias, .. } = &call;
         let campaign = call.code.as_ref().map_or(0, |code| code.campaign);
-        let arrival = self.store().arrival(&Arriving { rid: &call.rid, campaign, kind, allowed }, now())?;
+        let arrival = self.store().arrival(&Arriving { rid: &call.rid, campaign, guard, alias: *alias }, now())?;
         match receive(arrival.known, &call.fp, &arrival.attempts, call.code.is_some(), now()) {
             Receipt::Replay => return self.replay(&call.rid, call.respond_async, instance).await,
             Receipt::KeyReused => return Answer::error(&ProtocolError::IdempotencyKeyReused, instance),
             Receipt::TooManyAttempts { retry_after_s } => {
-                return Answer::refusal(&Refusal::TooManyAttempts { retry_after_s }, instance);
+                let bar = Bar::Wait { retry_after_s };
+                return Self::kept_out(bar, &arrival.attempts, (guard, *alias), instance);
+            }
+            Receipt::Challenge => {
+                return Self::kept_out(Bar::Challenge, &arrival.attempts, (guard, *alias), instance);
             }
             Receipt::Unrecognised => {
-                return self.unrecognised(kind, call.actor.as_deref(), instance);
+                return self.unrecognised((*alias, call.claim), call.actor.as_deref(), instance);
             }
             Receipt::Proceed => {}
         }
@@ -180,8 +191,11 @@ impl Inner {
             attributes: arrival.attributes,
             roles: arrival.profile.roles.unwrap_or_default(),
             member_uses: arrival.member_uses,
+            member_days: arrival.member_days,
+            alias: code.alias.clone(),
         };
-        let wish = Wish::Code(CodeWish { campaign: code.campaign, facts, checkout: call.checkout.clone() });
+        let (campaign, shard) = (code.campaign, code.shard);
+        let wish = Wish::Code(CodeWish { campaign, shard, facts, checkout: call.checkout.clone() });
         let mut intent = self.wishing(call.rid, call.fp, wish, call.actor.clone());
         intent.order.clone_from(&call.order);
         Some(intent)
@@ -190,12 +204,14 @@ impl Inner {
     /// `Prefer: respond-async`: the row that drives it is durable before the 202 leaves. A code that is not
     /// known is refused at once even then, so the shard is asked first; when it cannot be reached, accepting
     /// is safe.
-    async fn accept(self: &Rc<Self>, intent: Intent, instance: &str) -> Result<Answer, Fault> {
-        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
-            let op = ShardOp::Recognise { facts: facts.clone() };
-            let asked: Result<Recognised, Fault> = self.ask_shard(*campaign, &op).await;
-            if matches!(asked, Ok(Recognised { recognised: false })) {
-                return self.unrecognised("code", intent.actor.as_deref(), instance);
+    async fn accept(self: &Rc<Self>, mut intent: Intent, instance: &str) -> Result<Answer, Fault> {
+        if let Wish::Code(code) = &mut intent.wish {
+            let op = ShardOp::Recognise { facts: code.facts.clone(), mref: intent.rid.mref() };
+            if let Ok((shard, answer)) = self.ask_keeper::<Recognised>((code.campaign, code.shard), &op).await {
+                if !answer.recognised {
+                    return self.unrecognised((intent.is_by_alias(), None), intent.actor.as_deref(), instance);
+                }
+                code.shard = shard;
             }
         }
         // Another request with this key may have come in while the shard was asked.
@@ -302,6 +318,13 @@ impl Inner {
         self.drive.runs.borrow().get(rid).map(|run| run.intent.fp)
     }
 
+    /// What is kept of a run when two seconds are gone knows its shard.
+    pub(crate) fn note_keeper(&self, rid: &Rid, shard: u32) {
+        if let Some(Wish::Code(code)) = self.drive.runs.borrow_mut().get_mut(rid).map(|run| &mut run.intent.wish) {
+            code.shard = shard;
+        }
+    }
+
     fn join(&self, rid: &Rid) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         if let Some(run) = self.drive.runs.borrow_mut().get_mut(rid) {
@@ -361,13 +384,13 @@ impl Inner {
             if let Wish::Code(code) = &mut intent.wish
                 && (waited || late > 0 || code.facts.at != now())
             {
-                match self.store().campaign_uses(code.campaign) {
-                    Ok(uses) => code.facts.member_uses = uses,
+                match self.store().campaign_uses(code.campaign, code.facts.at) {
+                    Ok(counted) => (code.facts.member_uses, code.facts.member_days) = counted,
                     Err(fault) => return (Ended::Failed(fault), vec![]),
                 }
             }
             intent.deadline = now().plus_ms(INTENT_DEADLINE_MS);
-            let asked = match self.ask_participants(&intent).await {
+            let asked = match self.ask_participants(&mut intent).await {
                 Ok(asked) => asked,
                 Err(fault) => return (self.fail(&intent, &fault, UNREACHED), vec![]),
             };
@@ -410,7 +433,7 @@ impl Inner {
             let store = self.store();
             let wallet = store.wallet(at)?;
             let read = Read::of(&store, intent)?;
-            let view = self.view(&store, intent, &who, &wallet, &read)?;
+            let view = view(&who, &wallet, &read);
             let answers = Answers { shard: asked.shard.as_ref(), pool: asked.pool.as_ref().map(|(_, answer)| answer) };
             let Ok(step) = decide(&view, intent, answers, &names, at) else {
                 // As with a failure: nothing is durable, so nothing is told.
@@ -444,32 +467,6 @@ impl Inner {
         })?;
         self.publish(&events);
         Ok((ended, settlement))
-    }
-
-    /// What a decision about this intent reads.
-    pub(crate) fn view<'a>(
-        &self,
-        store: &MemberStore<'_>,
-        intent: &Intent,
-        who: &'a Who,
-        wallet: &'a Wallet,
-        read: &'a Read,
-    ) -> Result<MemberView<'a>, Fault> {
-        let Standing { known, consumed, member_uses, next_ledger_row, opened_at } =
-            store.standing(&intent.rid, intent.campaign())?;
-        Ok(MemberView {
-            known,
-            consumed,
-            member_uses,
-            wallet,
-            next_ledger_row,
-            opened_at,
-            quote: read.quote.as_ref(),
-            last_bought_at: read.last_bought_at,
-            book: read.book.as_ref(),
-            member_id: &who.member_id,
-            pid: &who.pid,
-        })
     }
 
     /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.
@@ -519,6 +516,25 @@ impl Inner {
             }
             None => due::done(&self.storage, &open_item(rid)),
         }
+    }
+}
+
+/// What a decision about an intent reads.
+pub(crate) fn view<'a>(who: &'a Who, wallet: &'a Wallet, read: &'a Read) -> MemberView<'a> {
+    let Standing { known, consumed, member_uses, member_days, next_ledger_row, opened_at } = &read.standing;
+    MemberView {
+        known: *known,
+        consumed: *consumed,
+        member_uses: *member_uses,
+        member_days,
+        wallet,
+        next_ledger_row: *next_ledger_row,
+        opened_at: *opened_at,
+        quote: read.quote.as_ref(),
+        last_bought_at: read.last_bought_at,
+        book: read.book.as_ref(),
+        member_id: &who.member_id,
+        pid: &who.pid,
     }
 }
 

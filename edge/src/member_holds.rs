@@ -109,11 +109,13 @@ impl Inner {
             return Answer::error(&ProtocolError::IdempotencyKeyReused, instance);
         }
         match wanted {
-            Wanted::Code { code, alias, method } => {
+            Wanted::Code { code, claim, guard, alias, method } => {
                 let redeem = RedeemCall {
                     rid,
                     fp,
                     code,
+                    claim,
+                    guard,
                     alias,
                     method,
                     currency: Some(total.currency.clone()),
@@ -261,10 +263,10 @@ impl Inner {
     }
 
     async fn tell_used(&self, settled: &Settled) {
-        let Participant::Shard { campaign, .. } = settled.participant else { return };
+        let Participant::Shard { campaign, shard } = settled.participant else { return };
         let op = ShardOp::Settle { rid: settled.rid, fp: settled.fp, fate: Fate::Committed, deadline: None };
         // The Recorder tells it too.
-        if let Err(fault) = self.ask_shard::<serde_json::Value>(campaign, &op).await {
+        if let Err(fault) = self.ask_shard::<serde_json::Value>((campaign, shard), &op).await {
             self.log_about(&settled.rid, "settle_failed", &fault);
         }
     }
@@ -380,7 +382,7 @@ impl Inner {
         }
     }
 
-    fn order_remaining(&self, order: &str) -> Result<u64, Fault> {
+    pub(crate) fn order_remaining(&self, order: &str) -> Result<u64, Fault> {
         Ok(self.store().book(order)?.order.map_or(0, |order| order.remaining_minor))
     }
 

@@ -1,8 +1,10 @@
 //! A Member and the participants of its redemptions: asking them, and answering what they ask.
 
-use crate::calls::{Objects, PrepareReply, ShardOp, campaign_name};
+use crate::calls::{Kept, PrepareReply, ShardOp};
 use crate::member::Inner;
-use crate::member_store::MemberStore;
+use crate::member_drive::view;
+use crate::member_store::{MemberStore, Standing};
+use crate::objects::{Objects, campaign_name};
 use crate::platform::{Fault, now};
 use crate::pool_calls::{PoolOp, pool_name};
 use counterfoil_core::checkout::Book;
@@ -22,6 +24,15 @@ const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
 /// How long a participant listens to an abort: a later one could take the use of the next try away.
 const ABORT_WITHIN_MS: i64 = 5_000;
 
+/// Shards that are asked before one says that it keeps a code's uses: each knows which one does.
+const HOPS_MAX: u32 = 3;
+
+/// Who keeps the use of an intent's code.
+fn keeper(intent: &Intent) -> Participant {
+    let shard = intent.code().map_or(0, |code| code.shard);
+    Participant::Shard { campaign: intent.campaign(), shard }
+}
+
 /// What participants have answered to an intent.
 #[derive(Default)]
 pub(crate) struct Asked {
@@ -33,8 +44,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Those that keep something for it.
     pub(crate) fn prepared(&self, intent: &Intent) -> Vec<Participant> {
-        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
-            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
+        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_))).then(|| keeper(intent));
         let pool = match &self.pool {
             Some((pool_id, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_id.clone() }),
             Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
@@ -48,9 +58,9 @@ impl Asked {
     }
 }
 
-/// What a decision about a purchase reads beside the wallet.
-#[derive(Default)]
+/// What a decision reads beside the wallet.
 pub(crate) struct Read {
+    pub(crate) standing: Standing,
     pub(crate) quote: Option<Quote>,
     pub(crate) last_bought_at: Option<counterfoil_core::time::Instant>,
     pub(crate) book: Option<Book>,
@@ -58,28 +68,42 @@ pub(crate) struct Read {
 
 impl Read {
     pub(crate) fn of(store: &MemberStore<'_>, intent: &Intent) -> Result<Self, Fault> {
-        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
+        let entered_at = intent.code().map_or_else(now, |code| code.facts.at);
+        let standing = store.standing(&intent.rid, intent.campaign(), entered_at)?;
+        let read = Self { standing, quote: None, last_bought_at: None, book: None };
+        if let Some(CodeWish { campaign, facts, checkout: Some(checkout), .. }) = intent.code() {
             let held = store.hold_of_code(*campaign, facts.seq)?.filter(|hold| hold.rid != intent.rid);
             let twin_until = held.map(|hold| hold.expires_at);
             let book = Book { twin_until, ..store.book(&checkout.order)? };
-            return Ok(Self { book: Some(book), ..Self::default() });
+            return Ok(Self { book: Some(book), ..read });
         }
         let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
-            return Ok(Self::default());
+            return Ok(read);
         };
         let (quote, last_bought_at) = (store.quote(&terms.quote)?, store.last_bought_at(&reward.reward_id)?);
-        Ok(Self { quote, last_bought_at, book: None })
+        Ok(Self { quote, last_bought_at, ..read })
     }
 }
 
 impl Inner {
-    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
-    pub(crate) async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
+    /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say. Where another shard turns
+    /// out to keep the code's uses, the intent says so from then on.
+    pub(crate) async fn ask_participants(self: &Rc<Self>, intent: &mut Intent) -> Result<Asked, Fault> {
         let mut asked = Asked::default();
-        if intent.code().is_some() {
+        for _ in 0..HOPS_MAX {
+            let Some(CodeWish { campaign, shard, .. }) = intent.code() else { break };
             let op = ShardOp::Prepare { intent: intent.clone() };
-            let answer: PrepareReply = self.ask_shard(intent.campaign(), &op).await?;
-            asked.shard = Some(answer);
+            let answer: PrepareReply = self.ask_shard((*campaign, *shard), &op).await?;
+            match (&answer, &mut intent.wish) {
+                (PrepareAnswer::Elsewhere { shard }, Wish::Code(code)) => {
+                    code.shard = *shard;
+                    self.note_keeper(&intent.rid, *shard);
+                }
+                (_, _) => {
+                    asked.shard = Some(answer);
+                    break;
+                }
+            }
         }
         if let Some((pool_id, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
             let op = PoolOp::Prepare { intent: intent.clone(), quantity };
@@ -98,7 +122,10 @@ impl Inner {
             (Wish::Points(purchase), _) => purchase.reward.pool_id.is_some(),
             (Wish::Gift(gift), _) => gift.reward.pool_id.is_some(),
             (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => prepared.reward.pool_id.is_some(),
-            (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => false,
+            (
+                Wish::Code(_),
+                Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late | PrepareAnswer::Elsewhere { .. }) | None,
+            ) => false,
         };
         if !pooled {
             return Ok(None);
@@ -107,7 +134,7 @@ impl Inner {
         let at = now();
         let (store, wallet) = (self.store(), self.store().wallet(at)?);
         let read = Read::of(&store, intent)?;
-        let view = self.view(&store, intent, &who, &wallet, &read)?;
+        let view = view(&who, &wallet, &read);
         Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_id.to_owned(), quantity)))
     }
 
@@ -119,8 +146,7 @@ impl Inner {
         }
         let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
         if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
-            let shard = Participant::Shard { campaign: intent.campaign(), shard: 0 };
-            drop(self.start(intent.clone(), Some(shard)));
+            drop(self.start(intent.clone(), Some(keeper(intent))));
             return Ok(Fate::Running);
         }
         let (_, settlement) = self.conclude(intent, &asked)?;
@@ -174,8 +200,8 @@ impl Inner {
         let deadline = Some(now().plus_ms(ABORT_WITHIN_MS));
         for participant in participants {
             let told: Result<serde_json::Value, Fault> = match participant {
-                Participant::Shard { campaign, .. } => {
-                    self.ask_shard(*campaign, &ShardOp::Settle { rid, fp, fate, deadline }).await
+                Participant::Shard { campaign, shard } => {
+                    self.ask_shard((*campaign, *shard), &ShardOp::Settle { rid, fp, fate, deadline }).await
                 }
                 Participant::Pool { pool_id } => {
                     self.ask_pool(pool_id, &PoolOp::Settle { rid, fp, fate, deadline }).await
@@ -202,15 +228,31 @@ impl Inner {
         }
     }
 
-    /// Asks the campaign's shard, with a bound on the wait.
+    /// Asks the shard that keeps a code's uses: the one that is said to, else the one that this names instead. Answers
+    /// which it was.
+    pub(crate) async fn ask_keeper<T: serde::de::DeserializeOwned>(
+        &self,
+        (campaign, mut shard): (u16, u32),
+        op: &ShardOp,
+    ) -> Result<(u32, T), Fault> {
+        for _ in 0..HOPS_MAX {
+            match self.ask_shard((campaign, shard), op).await? {
+                Kept::Here(answer) => return Ok((shard, answer)),
+                Kept::Elsewhere { shard: other } => shard = other,
+            }
+        }
+        Err(Fault::new("no shard keeps this code"))
+    }
+
+    /// Asks a shard of a campaign, with a bound on the wait.
     pub(crate) async fn ask_shard<T: serde::de::DeserializeOwned>(
         &self,
-        campaign: u16,
+        (campaign, shard): (u16, u32),
         op: &ShardOp,
     ) -> Result<T, Fault> {
         let campaign = campaign_name(self.merchant()?.as_str(), campaign);
         let objects = Objects(&self.env);
-        let asking = pin!(objects.shard(&campaign, 0, op));
+        let asking = pin!(objects.shard(&campaign, shard, op));
         match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(Fault::new("the participant did not answer in time")),

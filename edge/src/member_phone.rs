@@ -5,11 +5,12 @@
 
 use crate::answer::Answer;
 use crate::audit_log;
-use crate::calls::{Objects, PhoneChange};
+use crate::calls::PhoneChange;
 use crate::directory::{CLAIM_MS, HasPhone, Listing};
 use crate::due;
 use crate::member::Inner;
 use crate::member_store::MemberStore;
+use crate::objects::Objects;
 use crate::platform::{Fault, now, random};
 use crate::sql::{first, run};
 use counterfoil_core::audit::Draft;
@@ -188,6 +189,15 @@ impl Inner {
         self.load_who()
     }
 
+    /// Forgets the number, and lets its claim go. Run inside a transaction.
+    pub(crate) fn forget_phone(&self) -> Result<(), Fault> {
+        let store = self.store();
+        let Some(kept) = store.kept_phone()? else { return Ok(()) };
+        let listing = Listing::of(&*self.config()?, &self.merchant()?, &kept.phone);
+        store.release(&kept.claim, &listing.hash, now())?;
+        store.set_phone(None)
+    }
+
     /// The alarm's turn: lets a claim go.
     pub(crate) async fn let_go(&self, claim: &str) -> Result<(), Fault> {
         let row = first(&self.storage, "SELECT hash FROM phone_releases WHERE claim = ?", &[claim.into()])?;
@@ -233,7 +243,7 @@ impl Inner {
         Answer::json(200, &TillMember::of(who.member_id, profile.name, points, catalogue))
     }
 
-    fn resource(&self) -> Result<MemberResource, Fault> {
+    pub(crate) fn resource(&self) -> Result<MemberResource, Fault> {
         let (store, who) = (self.store(), self.who()?);
         let (profile, attributes) = (store.profile()?, store.attributes()?);
         Ok(MemberResource {

@@ -5,7 +5,7 @@ use crate::audit_log;
 use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
 use crate::due;
 use crate::member::Inner;
-use crate::member_drive::open_item;
+use crate::member_drive::{open_item, view};
 use crate::member_participants::Read;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random_u32};
@@ -158,6 +158,7 @@ impl Inner {
                 known: Known::Absent,
                 consumed: false,
                 member_uses: 0,
+                member_days: &[],
                 wallet: &wallet,
                 next_ledger_row: store.next_ledger_row()?,
                 opened_at: None,
@@ -324,8 +325,8 @@ impl Inner {
                 let events = self.storage.transaction(|| {
                     let store = self.store();
                     let wallet = store.wallet(at)?;
-                    let read = Read::default();
-                    let view = self.view(&store, &open.intent, &who, &wallet, &read)?;
+                    let read = Read::of(&store, &open.intent)?;
+                    let view = view(&who, &wallet, &read);
                     let decision = cancel_open(&view, &open.intent, (actor, reason), &names, at);
                     let events = store.apply(&open.intent, &decision, None, who.told(vec![]), at)?;
                     store.close_open(rid)?;

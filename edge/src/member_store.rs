@@ -1,6 +1,7 @@
 //! SQL of a Member: redemptions, wallet, ledger, rewards, feed, attempts.
 
 use crate::audit_log;
+use crate::calls::Guard;
 use crate::due;
 use crate::hold_store;
 use crate::member_phone;
@@ -10,12 +11,15 @@ use crate::platform::{Fault, SyncStorage};
 use crate::reward_store::{self, Told};
 use crate::sql::{Row, create, first, query, run};
 use counterfoil_core::audit::Draft;
+use counterfoil_core::breaker::Claim;
+use counterfoil_core::calendar::{Day, DayCounts};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DAY_MS, EVENTS_KEPT, EVENTS_KEPT_MS};
 use counterfoil_core::protocol::member::{Attempts, Decision, Known};
 use counterfoil_core::protocol::recorder::UNRECOGNISED;
 use counterfoil_core::protocol::report::Record;
 use counterfoil_core::protocol::{CodeWish, Intent, Wish};
+use counterfoil_core::rate_limit::RateLimit;
 use counterfoil_core::reward::Changes;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::Attributes;
@@ -30,6 +34,8 @@ const EVENTS_TOGETHER: [&str; 4] = [
     "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)",
     "INSERT INTO events VALUES (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)",
 ];
+/// Days that the windows of an instant reach back: a month, and what zones differ by.
+const DAYS_READ: i64 = 33;
 /// Old events are dropped each time so many new ones have come.
 const PRUNE_EVERY: u64 = 16;
 
@@ -42,9 +48,11 @@ struct Put<'a> {
     /// 0 where it came through no code.
     campaign: u16,
     seq: u32,
+    /// The shard that keeps its use.
+    shard: u32,
     decided: bool,
-    /// The use belongs to it.
-    consumed: bool,
+    /// The use belongs to it, charged to this local day of its campaign.
+    consumes: Option<Day>,
     /// Whose promo codes it has.
     pool_id: Option<&'a str>,
     /// What points have bought with it.
@@ -52,14 +60,16 @@ struct Put<'a> {
 }
 
 impl<'a> Put<'a> {
-    fn of(intent: &'a Intent, decided: bool, consumed: bool, pool_id: Option<&'a str>) -> Self {
+    fn of(intent: &'a Intent, decided: bool, consumes: Option<Day>, pool_id: Option<&'a str>) -> Self {
         let Intent { rid, fp, wish, .. } = intent;
-        let (campaign, seq) = intent.code().map_or((0, 0), |code| (code.campaign, code.facts.seq));
+        let (campaign, seq, shard) =
+            intent.code().map_or((0, 0, 0), |code| (code.campaign, code.facts.seq, code.shard));
         let bought = match wish {
-            Wish::Points(purchase) if consumed => Some(purchase.reward.reward_id.as_str()),
+            Wish::Points(purchase) if consumes.is_some() => Some(purchase.reward.reward_id.as_str()),
             Wish::Points(_) | Wish::Code(_) | Wish::Gift(_) => None,
         };
-        Self { rid, fp, campaign, seq, decided, consumed, pool_id: pool_id.filter(|_| consumed), bought }
+        let pool_id = pool_id.filter(|_| consumes.is_some());
+        Self { rid, fp, campaign, seq, shard, decided, consumes, pool_id, bought }
     }
 }
 
@@ -68,6 +78,11 @@ pub(crate) struct Open {
     pub(crate) intent: Intent,
     pub(crate) opened_at: Instant,
     pub(crate) tries: u32,
+}
+
+/// The first day whose redemptions any window of an instant counts, whatever the campaign's zone.
+fn earliest_day(at: Instant) -> i64 {
+    at.0.div_euclid(DAY_MS) - DAYS_READ
 }
 
 pub(crate) fn blob<'a>(rid: &'a Rid) -> crate::sql::Value<'a> {
@@ -80,9 +95,10 @@ pub(crate) struct Arriving<'a> {
     pub(crate) rid: &'a Rid,
     /// 0 where no code that is known was given.
     pub(crate) campaign: u16,
-    /// Kind of the attempt that this request would add to, and how many a day may have.
-    pub(crate) kind: &'static str,
-    pub(crate) allowed: u32,
+    /// What keeps this account from trying, beside its own wrong codes.
+    pub(crate) guard: &'a Guard,
+    /// A memorable word was entered: it is counted apart from codes.
+    pub(crate) alias: bool,
 }
 
 /// See [`MemberStore::arrival`].
@@ -92,6 +108,7 @@ pub(crate) struct Arrival {
     pub(crate) attributes: Attributes,
     pub(crate) profile: ProfileBody,
     pub(crate) member_uses: u64,
+    pub(crate) member_days: DayCounts,
 }
 
 /// See [`MemberStore::standing`].
@@ -99,6 +116,7 @@ pub(crate) struct Standing {
     pub(crate) known: Known,
     pub(crate) consumed: bool,
     pub(crate) member_uses: u64,
+    pub(crate) member_days: DayCounts,
     pub(crate) next_ledger_row: u64,
     pub(crate) opened_at: Option<Instant>,
 }
@@ -125,16 +143,18 @@ impl MemberStore<'_> {
                 n INTEGER PRIMARY KEY, rid BLOB NOT NULL UNIQUE, fp BLOB NOT NULL, decided INTEGER NOT NULL CHECK (decided IN (0, 1)),
                 status TEXT NOT NULL, campaign INTEGER NOT NULL, created_at INTEGER NOT NULL, doc TEXT NOT NULL,
                 seq INTEGER NOT NULL DEFAULT 0, consumed INTEGER NOT NULL DEFAULT 0 CHECK (consumed IN (0, 1)),
-                pool TEXT, bought TEXT, decided_at INTEGER NOT NULL
+                pool TEXT, bought TEXT, decided_at INTEGER NOT NULL, shard INTEGER NOT NULL, day INTEGER NOT NULL
             ) STRICT",
             // Whether points have bought the same a moment ago.
             "CREATE INDEX IF NOT EXISTS redemptions_bought ON redemptions (bought, n) WHERE bought IS NOT NULL",
             "CREATE TABLE IF NOT EXISTS open (
                 rid BLOB PRIMARY KEY, intent TEXT NOT NULL, opened_at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0
             ) STRICT, WITHOUT ROWID",
-            "CREATE TABLE IF NOT EXISTS campaign_uses (
-                campaign INTEGER PRIMARY KEY, uses INTEGER NOT NULL CHECK (uses BETWEEN 0 AND 9007199254740991)
-            ) STRICT",
+            // Redemptions by the campaign's local day: a limit within a window may be set later.
+            "CREATE TABLE IF NOT EXISTS campaign_days (
+                campaign INTEGER NOT NULL, day INTEGER NOT NULL,
+                uses INTEGER NOT NULL CHECK (uses BETWEEN 0 AND 9007199254740991), PRIMARY KEY (campaign, day)
+            ) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS attempts (at INTEGER NOT NULL, kind TEXT NOT NULL) STRICT",
             "CREATE TABLE IF NOT EXISTS balances (
                 asset TEXT NOT NULL, currency TEXT NOT NULL,
@@ -202,16 +222,25 @@ impl MemberStore<'_> {
 
     /// What step 2 reads, at once: each call to the platform costs more than what it looks up.
     pub(crate) fn arrival(&self, asked: &Arriving<'_>, now: Instant) -> Result<Arrival, Fault> {
-        let Arriving { rid, campaign, kind, allowed } = *asked;
+        let Arriving { rid, campaign, guard, alias } = *asked;
+        let (kind, RateLimit { quota: allowed, .. }) = guard.attempts(alias);
         let since = now.plus_ms(-DAY_MS);
         let statement = "SELECT r.decided, r.fp,
                 (SELECT count(*) FROM (SELECT 1 FROM attempts WHERE kind = ?2 AND at > ?3 LIMIT ?4)),
                 (SELECT min(at) FROM (SELECT at FROM attempts WHERE kind = ?2 AND at > ?3 ORDER BY at DESC LIMIT ?4)),
-                EXISTS (SELECT 1 FROM campaign_uses WHERE uses > 0),
+                EXISTS (SELECT 1 FROM campaign_days WHERE uses > 0),
                 (SELECT value FROM meta WHERE key = 'attributes'), (SELECT value FROM meta WHERE key = 'profile'),
-                (SELECT uses FROM campaign_uses WHERE campaign = ?5)
+                (SELECT sum(uses) FROM campaign_days WHERE campaign = ?5),
+                (SELECT json_group_array(json_array(day, uses)) FROM campaign_days WHERE campaign = ?5 AND day >= ?6)
             FROM (SELECT 1) LEFT JOIN redemptions r ON r.rid = ?1";
-        let values = [blob(rid), kind.into(), since.0.into(), allowed.into(), u32::from(campaign).into()];
+        let values = [
+            blob(rid),
+            kind.into(),
+            since.0.into(),
+            allowed.into(),
+            u32::from(campaign).into(),
+            earliest_day(now).into(),
+        ];
         let row = first(self.0, statement, &values)?.ok_or_else(|| Fault::new("nothing was read"))?;
         Ok(Arrival {
             known: known(&row)?,
@@ -220,19 +249,22 @@ impl MemberStore<'_> {
                 earliest: (!row.is_null(3)).then(|| Instant(row.integer(3))),
                 allowed,
                 has_grant: row.integer(4) == 1,
+                bar: guard.bar,
             },
             attributes: if row.is_null(5) { Attributes::default() } else { row.json(5)? },
             profile: if row.is_null(6) { ProfileBody::default() } else { row.json(6)? },
             member_uses: row.count(7),
+            member_days: row.json(8)?,
         })
     }
 
-    /// What a decision reads beside the wallet, at once.
-    pub(crate) fn standing(&self, rid: &Rid, campaign: u16) -> Result<Standing, Fault> {
-        let statement = "SELECT r.decided, r.fp, r.consumed, (SELECT uses FROM campaign_uses WHERE campaign = ?2),
-                (SELECT coalesce(max(n), 0) + 1 FROM ledger), (SELECT opened_at FROM open WHERE rid = ?1)
+    /// What a decision reads beside the wallet, at once. `at` is when the code was entered, where it is one.
+    pub(crate) fn standing(&self, rid: &Rid, campaign: u16, at: Instant) -> Result<Standing, Fault> {
+        let statement = "SELECT r.decided, r.fp, r.consumed, (SELECT sum(uses) FROM campaign_days WHERE campaign = ?2),
+                (SELECT coalesce(max(n), 0) + 1 FROM ledger), (SELECT opened_at FROM open WHERE rid = ?1),
+                (SELECT json_group_array(json_array(day, uses)) FROM campaign_days WHERE campaign = ?2 AND day >= ?3)
             FROM (SELECT 1) LEFT JOIN redemptions r ON r.rid = ?1";
-        let row = first(self.0, statement, &[blob(rid), u32::from(campaign).into()])?;
+        let row = first(self.0, statement, &[blob(rid), u32::from(campaign).into(), earliest_day(at).into()])?;
         let row = row.ok_or_else(|| Fault::new("nothing was read"))?;
         Ok(Standing {
             known: known(&row)?,
@@ -240,6 +272,7 @@ impl MemberStore<'_> {
             member_uses: row.count(3),
             next_ledger_row: row.count(4),
             opened_at: (!row.is_null(5)).then(|| Instant(row.integer(5))),
+            member_days: row.json(6)?,
         })
     }
 
@@ -259,36 +292,39 @@ impl MemberStore<'_> {
         row.map(|row| row.json(0)).transpose()
     }
 
-    /// Wrong codes of one kind in the last day, against what is allowed.
-    pub(crate) fn attempts(&self, kind: &str, allowed: u32, now: Instant) -> Result<Attempts, Fault> {
+    /// What keeps this account from trying now: its wrong codes of one kind in the last day, and what its request came with.
+    pub(crate) fn attempts(&self, guard: &Guard, alias: bool, now: Instant) -> Result<Attempts, Fault> {
+        let (kind, RateLimit { quota: allowed, .. }) = guard.attempts(alias);
         let since = now.plus_ms(-DAY_MS);
         let statement = "SELECT count(*), min(at) FROM (
             SELECT at FROM attempts WHERE kind = ? AND at > ? ORDER BY at DESC LIMIT ?)";
         let row = first(self.0, statement, &[kind.into(), since.0.into(), allowed.into()])?;
-        let granted = "SELECT 1 FROM campaign_uses WHERE uses > 0 LIMIT 1";
+        let granted = "SELECT 1 FROM campaign_days WHERE uses > 0 LIMIT 1";
         let has_grant = run(self.0, granted, &[])?;
         Ok(Attempts {
             in_window: row.as_ref().map_or(0, |row| row.number(0)),
             earliest: row.filter(|row| !row.is_null(1)).map(|row| Instant(row.integer(1))),
             allowed,
             has_grant,
+            bar: guard.bar,
         })
     }
 
-    /// Counts a wrong code, and leaves its entry: what was claimed of a campaign is no fact, so only the kind is kept.
-    /// Run inside a transaction.
+    /// Counts a wrong code, and leaves its entry: what was claimed of a campaign is no fact, so only whether it was a code
+    /// or a word is kept. The breaker hears of the claim. Run inside a transaction.
     pub(crate) fn unrecognised(
         &self,
-        kind: &str,
+        (alias, claim): (bool, Option<Claim>),
         actor: Option<&str>,
         told: &Told<'_>,
         now: Instant,
     ) -> Result<(), Fault> {
+        let kind = if alias { "alias" } else { "code" };
         self.add_attempt(kind, now)?;
         let (action, named) = UNRECOGNISED;
         let actor = actor.map_or_else(|| format!("member:{}", told.pid), str::to_owned);
         let draft = Draft::new(actor, action).subject(told.pid).data(serde_json::json!({ named: kind }));
-        audit_log::append(self.0, (told.object, told.tester), &draft, None, vec![], vec![], now)
+        audit_log::append_claimed(self.0, (told.object, told.tester), &draft, claim, now)
     }
 
     fn add_attempt(&self, kind: &str, now: Instant) -> Result<(), Fault> {
@@ -296,9 +332,20 @@ impl MemberStore<'_> {
         run(self.0, "INSERT INTO attempts VALUES (?, ?)", &[now.0.into(), kind.into()]).map(drop)
     }
 
-    pub(crate) fn campaign_uses(&self, campaign: u16) -> Result<u64, Fault> {
-        let statement = "SELECT uses FROM campaign_uses WHERE campaign = ?";
-        Ok(first(self.0, statement, &[u32::from(campaign).into()])?.map_or(0, |row| row.count(0)))
+    /// Redemptions of a campaign: all of them, and those of the days that matter at an instant.
+    pub(crate) fn campaign_uses(&self, campaign: u16, at: Instant) -> Result<(u64, DayCounts), Fault> {
+        let statement = "SELECT sum(uses), json_group_array(json_array(day, uses)) FILTER (WHERE day >= ?2)
+            FROM campaign_days WHERE campaign = ?1";
+        let row = first(self.0, statement, &[u32::from(campaign).into(), earliest_day(at).into()])?;
+        let row = row.ok_or_else(|| Fault::new("an aggregate without a row"))?;
+        Ok((row.count(0), row.json(1)?))
+    }
+
+    /// The campaign whose code a redemption came through, and the shard that keeps its use.
+    pub(crate) fn keeper(&self, rid: &Rid) -> Result<Option<(u16, u32)>, Fault> {
+        let statement = "SELECT campaign, shard FROM redemptions WHERE rid = ? AND campaign > 0";
+        let row = first(self.0, statement, &[blob(rid)])?;
+        Ok(row.map(|row| (u16::try_from(row.number(0)).unwrap_or_default(), row.number(1))))
     }
 
     /// What the member has at `now`, with the boosters that run.
@@ -367,11 +414,11 @@ impl MemberStore<'_> {
         run(
             self.0,
             "INSERT INTO redemptions
-                (rid, fp, decided, status, campaign, created_at, doc, seq, consumed, pool, bought, decided_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (rid, fp, decided, status, campaign, created_at, doc, seq, consumed, pool, bought, decided_at, shard, day)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (rid) DO UPDATE SET decided = excluded.decided, status = excluded.status, doc = excluded.doc,
              consumed = excluded.consumed, pool = excluded.pool, bought = excluded.bought,
-             decided_at = excluded.decided_at WHERE decided = 0 AND fp = excluded.fp RETURNING n",
+             decided_at = excluded.decided_at, shard = excluded.shard, day = excluded.day WHERE decided = 0 AND fp = excluded.fp RETURNING n",
             &[
                 blob(put.rid),
                 put.fp.as_bytes().as_slice().into(),
@@ -381,10 +428,12 @@ impl MemberStore<'_> {
                 redemption.created_at.0.into(),
                 (&doc).into(),
                 put.seq.into(),
-                u32::from(put.consumed).into(),
+                u32::from(put.consumes.is_some()).into(),
                 put.pool_id.into(),
                 put.bought.into(),
                 redemption.updated_at.0.into(),
+                put.shard.into(),
+                i64::from(put.consumes.unwrap_or_default().0).into(),
             ],
         )
     }
@@ -421,7 +470,7 @@ impl MemberStore<'_> {
             ON CONFLICT (rid) DO UPDATE SET intent = excluded.intent, tries = excluded.tries";
         let opened_at = redemption.created_at.0;
         run(self.0, statement, &[blob(&intent.rid), (&text).into(), opened_at.into(), tries.into()])?;
-        if !self.put_redemption(&Put::of(intent, false, false, None), redemption)? {
+        if !self.put_redemption(&Put::of(intent, false, None, None), redemption)? {
             return Err(Fault::new("a decided redemption cannot be opened"));
         }
         let at = redemption.updated_at;
@@ -429,7 +478,8 @@ impl MemberStore<'_> {
         if tries <= 1 {
             let draft = Draft::new("system", format!("redemption.{}", redemption.status.name()))
                 .subject(redemption.redemption_id.clone());
-            let record = Record { redemption: redemption.clone(), pid: told.pid.to_owned(), tester: told.tester };
+            let seq = intent.code().map(|code| code.facts.seq);
+            let record = Record { redemption: redemption.clone(), pid: told.pid.to_owned(), tester: told.tester, seq };
             let end = (vec![], told.took);
             audit_log::append_timed(self.0, (told.object, told.tester), &draft, Some(record), vec![], end, at)?;
         }
@@ -446,24 +496,23 @@ impl MemberStore<'_> {
         told: Told<'_>,
         now: Instant,
     ) -> Result<Vec<Event>, Fault> {
-        let consumed = decision.member_uses.is_some();
         if let Some(redemption) = &decision.changes.redemption
-            && !self.put_redemption(&Put::of(intent, true, consumed, pool_id), redemption)?
+            && !self.put_redemption(&Put::of(intent, true, decision.consumes, pool_id), redemption)?
         {
             return Err(Fault::new("a redemption was decided twice"));
         }
         if decision.attempt {
-            self.unrecognised("code", intent.actor.as_deref(), &told, now)?;
+            self.unrecognised((intent.is_by_alias(), None), intent.actor.as_deref(), &told, now)?;
         }
-        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
+        if let Some(CodeWish { campaign, shard, facts, .. }) = intent.code() {
             let campaign = u32::from(*campaign);
-            if let Some(uses) = decision.member_uses {
-                let statement = "INSERT INTO campaign_uses VALUES (?, ?)
-                    ON CONFLICT (campaign) DO UPDATE SET uses = excluded.uses";
-                run(self.0, statement, &[campaign.into(), uses.into()])?;
+            if let Some(day) = decision.consumes {
+                let statement = "INSERT INTO campaign_days VALUES (?, ?, 1)
+                    ON CONFLICT (campaign, day) DO UPDATE SET uses = uses + 1";
+                run(self.0, statement, &[campaign.into(), i64::from(day.0).into()])?;
             }
             if decision.changes.give_back {
-                self.add_undo(&intent.rid, campaign, facts.seq, now)?;
+                self.add_undo(&intent.rid, (campaign, *shard), facts.seq, now)?;
             }
         }
         if let Some(quote) = &decision.quote_confirmed {
@@ -472,6 +521,7 @@ impl MemberStore<'_> {
         if let (Some(hold), Some(checkout)) = (&decision.hold, intent.checkout()) {
             self.add_hold(hold, &checkout.total(), now)?;
         }
+        let told = Told { seq: intent.code().map(|code| code.facts.seq), ..told };
         self.write_effects(&intent.rid, &decision.changes, told, now)
     }
 
@@ -484,7 +534,17 @@ impl MemberStore<'_> {
         told: Told<'_>,
         now: Instant,
     ) -> Result<Vec<Event>, Fault> {
-        let put = Put { rid, fp, campaign: 0, seq: 0, decided: true, consumed: true, pool_id: None, bought: None };
+        let put = Put {
+            rid,
+            fp,
+            campaign: 0,
+            seq: 0,
+            shard: 0,
+            decided: true,
+            consumes: Some(Day::default()),
+            pool_id: None,
+            bought: None,
+        };
         if let Some(redemption) = &changes.redemption
             && !self.put_redemption(&put, redemption)?
         {
@@ -540,8 +600,9 @@ impl MemberStore<'_> {
         let crate::calls::HistoryQuery { page, status, campaign, from, to } = query_for;
         let rows = query(
             self.0,
-            "SELECT n, doc FROM redemptions WHERE (?1 IS NULL OR n < ?1) AND (?2 IS NULL OR status = ?2)
-             AND (?3 IS NULL OR campaign = ?3) AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5)
+            "SELECT n, doc FROM redemptions
+             WHERE n > coalesce((SELECT json_extract(value, '$.redemptions') FROM meta WHERE key = 'erased'), 0)
+             AND (?1 IS NULL OR n < ?1) AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR campaign = ?3) AND (?4 IS NULL OR created_at >= ?4) AND (?5 IS NULL OR created_at < ?5)
              ORDER BY n DESC LIMIT ?6",
             &[
                 page.before.into(),
@@ -557,7 +618,10 @@ impl MemberStore<'_> {
 
     /// The latest redemptions.
     pub(crate) fn latest(&self, limit: u32) -> Result<Vec<Redemption>, Fault> {
-        let rows = query(self.0, "SELECT doc FROM redemptions ORDER BY n DESC LIMIT ?", &[limit.into()])?;
+        let statement = "SELECT doc FROM redemptions
+            WHERE n > coalesce((SELECT json_extract(value, '$.redemptions') FROM meta WHERE key = 'erased'), 0)
+            ORDER BY n DESC LIMIT ?";
+        let rows = query(self.0, statement, &[limit.into()])?;
         rows.iter().map(|row| row.json(0)).collect()
     }
 

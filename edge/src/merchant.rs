@@ -3,29 +3,29 @@
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{CampaignOp, Objects, Once, PageQuery, campaign_name, read_call};
-use crate::config::Config;
+use crate::calls::{Once, PageQuery};
 use crate::due;
 use crate::endpoint_calls::EndpointOp;
 use crate::endpoints::{self, Endpoints};
 use crate::endpoints_store::{self, Store, WAKE_ITEM};
-use crate::merchant_calls::{EnrolledPage, Enrolment, MerchantOp, Months, PoolEnrolment, PoolsPage, RootsAnswer};
+use crate::gate;
+use crate::merchant_aliases;
+use crate::merchant_api_keys;
+use crate::merchant_calls::{MerchantOp, Months, PoolEnrolment, PoolsPage, RootsAnswer};
+use crate::merchant_campaigns::{CAMPAIGNS_ITEM, PUSH_ITEM};
+use crate::merchant_keys;
 use crate::merchant_settings::{self, LISTED_ITEM};
+use crate::objects::{Objects, read_call};
 use crate::once::{self, Seen};
-use crate::platform::{Fault, IanaZone, SyncStorage, now, random, random_u32};
+use crate::platform::{Fault, SyncStorage, now, random};
 use crate::recorder_calls::{RecorderOp, recorder_name};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::Draft;
-use counterfoil_core::code::Profile;
 use counterfoil_core::hex;
-use counterfoil_core::keys::EPOCH_MAX;
-use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::wire::{
-    InvalidRequest, NewCampaign, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch,
-    parse,
+    InvalidRequest, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
-use counterfoil_core::words::beginning_offends;
 use futures_util::future::{Either, select};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -35,8 +35,6 @@ use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object
 
 /// Name of the object that keeps the root check values; no merchant can have it.
 pub(crate) const ENVIRONMENT_OBJECT: &str = "@environment";
-/// Random campaign numbers tried before the next free one is searched.
-const NUMBERS_TRIED: u32 = 32;
 const INSTANCE_DEFINITIONS: &str = "/v1/reward-definitions";
 const INSTANCE_DEFINITION: &str = "/v1/reward-definitions/{reward_id}";
 const DEFINITIONS: &str = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
@@ -45,12 +43,6 @@ const FOR_SALE: &str = "SELECT n, doc FROM definitions WHERE (?1 IS NULL OR n < 
     ORDER BY n DESC LIMIT ?2";
 /// Most rewards that a till looks through for a member.
 const FOR_SALE_MAX: u32 = 1_000;
-/// Due-item that tells campaigns of changed definitions.
-const PUSH_ITEM: &str = "push";
-/// A campaign that does not take a change is told again after the longest pause: its creation may never finish.
-const PUSH_TRIES: u32 = 6;
-/// Longest wait for a campaign.
-const CAMPAIGN_WAIT: Duration = Duration::from_secs(8);
 /// Longest wait for a Recorder, which would find out by itself within seconds.
 const RECORDER_WAIT: Duration = Duration::from_secs(2);
 /// Name of this object's audit chain.
@@ -59,13 +51,13 @@ const INSTANCE_CAMPAIGNS: &str = "/v1/campaigns";
 const INSTANCE_POOLS: &str = "/v1/pools";
 
 /// An answer, or why there is none; a fault is a failure to decide.
-type Decided = Result<Result<Answer, ProtocolError>, Fault>;
+pub(crate) type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 
 /// See the module.
 #[durable_object(alarm)]
 pub struct Merchant {
-    env: Env,
-    storage: SyncStorage,
+    pub(crate) env: Env,
+    pub(crate) storage: SyncStorage,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     endpoints: Endpoints,
@@ -123,7 +115,15 @@ impl Merchant {
         ] {
             run(&self.storage, statement, &[])?;
         }
-        for statement in endpoints_store::SCHEMA.into_iter().chain(audit_log::SCHEMA).chain(merchant_settings::SCHEMA) {
+        for statement in endpoints_store::SCHEMA
+            .into_iter()
+            .chain(audit_log::SCHEMA)
+            .chain(merchant_settings::SCHEMA)
+            .chain(merchant_api_keys::SCHEMA)
+            .chain(merchant_aliases::SCHEMA)
+            .chain(merchant_keys::SCHEMA)
+            .chain(gate::SCHEMA)
+        {
             run(&self.storage, statement, &[])?;
         }
         let name = first(&self.storage, "SELECT value FROM meta WHERE key = 'name'", &[])?;
@@ -146,7 +146,7 @@ impl Merchant {
         answer
     }
 
-    fn name(&self) -> Result<String, Fault> {
+    pub(crate) fn name(&self) -> Result<String, Fault> {
         self.name.borrow().clone().ok_or_else(|| Fault::new("a merchant without a name"))
     }
 
@@ -185,6 +185,12 @@ impl Merchant {
                 let campaign = definition.campaign.map(|number| number.to_string());
                 self.decide(&by, campaign, INSTANCE_CAMPAIGNS, || self.enrol(definition, once.as_ref()))
             }
+            MerchantOp::Gate => gate::answer(&self.storage),
+            MerchantOp::Tripped { campaign, version, keys } => gate::tripped(&self.storage, campaign, version, &keys),
+            MerchantOp::Existing { campaigns } => gate::existing(&self.storage, &campaigns),
+            MerchantOp::Alias { alias } => Answer::json(200, &merchant_aliases::target(&self.storage, &alias)?),
+            MerchantOp::Aliases(op) => merchant_aliases::answer(&self.storage, op),
+            MerchantOp::Keys(op) => self.keys(op),
             MerchantOp::Enrolled(page) => self.enrolled(&page),
             MerchantOp::EnrolPool { new, by, once } => {
                 let pool_id = new.pool_id.clone();
@@ -203,12 +209,15 @@ impl Merchant {
                 run(&self.storage, "INSERT INTO months VALUES (?) ON CONFLICT DO NOTHING", &[(&month).into()])?;
                 Ok(Answer::empty(204))
             }
+            MerchantOp::ApiKey(op) => merchant_api_keys::answer(&self.storage, op),
             MerchantOp::Settings => merchant_settings::read(&self.storage),
             MerchantOp::PatchSettings { if_match, patch, by } => {
                 let subject = Some("settings".to_owned());
-                self.decide(&by, subject, merchant_settings::INSTANCE, || {
+                let answer = self.decide(&by, subject, merchant_settings::INSTANCE, || {
                     merchant_settings::patch(&self.storage, if_match, &patch, &by)
-                })
+                })?;
+                self.plan_campaigns()?;
+                Ok(answer)
             }
             MerchantOp::MerchantBorn { merchant } => merchant_settings::born(&self.storage, &merchant),
             MerchantOp::Merchants { after, limit } => merchant_settings::merchants(&self.storage, &after, limit),
@@ -222,7 +231,7 @@ impl Merchant {
 
     /// Runs an administrator's command in one transaction. A refused one leaves an audit entry, unless it was about
     /// nothing that there is.
-    fn decide(
+    pub(crate) fn decide(
         &self,
         by: &str,
         subject: Option<String>,
@@ -240,7 +249,7 @@ impl Merchant {
         })
     }
 
-    fn note(&self, draft: &Draft) -> Result<(), Fault> {
+    pub(crate) fn note(&self, draft: &Draft) -> Result<(), Fault> {
         audit_log::append(&self.storage, (CHAIN, false), draft, None, vec![], vec![], now())
     }
 
@@ -271,7 +280,7 @@ impl Merchant {
         Answer::json(200, &RootsAnswer { mismatched })
     }
 
-    fn definition(&self, reward_id: &str) -> Result<Option<RewardDefinition>, Fault> {
+    pub(crate) fn definition(&self, reward_id: &str) -> Result<Option<RewardDefinition>, Fault> {
         let row = first(&self.storage, "SELECT doc FROM definitions WHERE reward_id = ?", &[reward_id.into()])?;
         row.map(|row| row.json(0)).transpose()
     }
@@ -342,6 +351,10 @@ impl Merchant {
         if let Some(invalid) = self.unknown_part(&revised)? {
             return Ok(Err(ProtocolError::InvalidRequest(invalid)));
         }
+        if revised.pool_id.is_some() && merchant_aliases::is_given_by_s16(&self.storage, reward_id)? {
+            let reason = "a campaign of S16 codes gives it, whose tags are too short for promo codes";
+            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("pool_id", reason))));
+        }
         revised.version = definition.version;
         if revised != definition {
             revised.version += 1;
@@ -355,38 +368,6 @@ impl Merchant {
         Ok(Ok(Answer::json(200, &revised)?.header("ETag", etag(&revised))))
     }
 
-    fn bind(&self, campaign: u16, definition: &RewardDefinition) -> Result<(), Fault> {
-        let statement = "INSERT INTO bindings VALUES (?1, ?2, ?3)
-            ON CONFLICT (reward_id, campaign) DO UPDATE SET version = max(version, ?3)";
-        let values = [(&definition.reward_id).into(), u32::from(campaign).into(), definition.version.into()];
-        run(&self.storage, statement, &values).map(drop)
-    }
-
-    /// Tells campaigns of definitions that have changed since they were told. What fails is tried again.
-    async fn push(&self) -> Result<(), Fault> {
-        let behind = "SELECT b.campaign, d.doc FROM bindings b JOIN definitions d ON d.reward_id = b.reward_id
-            WHERE b.version < d.version LIMIT 100";
-        let name = self.name()?;
-        let mut failed = false;
-        for row in query(&self.storage, behind, &[])? {
-            let campaign = u16::try_from(row.number(0)).unwrap_or_default();
-            let reward: RewardDefinition = row.json(1)?;
-            let op = CampaignOp::Reward { reward: reward.clone() };
-            let (objects, campaign_object) = (Objects(&self.env), campaign_name(&name, campaign));
-            let telling = pin!(objects.campaign(&campaign_object, &op));
-            match select(telling, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-                Either::Left((Ok(response), _)) if response.status_code() == 200 => self.bind(campaign, &reward)?,
-                // Not created yet, out of reach, or silent: told again later.
-                Either::Left(_) | Either::Right(_) => failed = true,
-            }
-        }
-        if failed || run(&self.storage, behind, &[])? {
-            due::plan(&self.storage, PUSH_ITEM, now().plus_ms(backoff_ms(PUSH_TRIES, random_u32())))
-        } else {
-            due::done(&self.storage, PUSH_ITEM)
-        }
-    }
-
     async fn ring(&self) -> Result<(), Fault> {
         for item in due::take(&self.storage)? {
             due::survive(&self.storage, &item, self.take_up(&item).await);
@@ -397,6 +378,7 @@ impl Merchant {
     async fn take_up(&self, item: &str) -> Result<(), Fault> {
         match item {
             PUSH_ITEM => self.push().await,
+            CAMPAIGNS_ITEM => self.tell_campaigns().await,
             WAKE_ITEM => endpoints::wake(&self.storage, &self.env, &self.name()?).await,
             LISTED_ITEM => merchant_settings::tell_environment(&self.storage, &self.env, &self.name()?).await,
             REPORT_ITEM => self.audit.ring(&self.storage, &self.env, &self.name()?, CHAIN).await,
@@ -413,72 +395,6 @@ impl Merchant {
         let next_cursor = cut(&mut rows, page.limit);
         let items = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
         Ok(Page { items, next_cursor })
-    }
-
-    /// Checks a campaign and gives it its number: the given one, or a random free one.
-    fn enrol(&self, mut definition: NewCampaign, once: Option<&Once>) -> Decided {
-        let reward = self.definition(&definition.reward_id)?;
-        let replayed = match once::seen(&self.storage, once, now())? {
-            Seen::Same(campaign) => {
-                definition.campaign = campaign.parse().ok();
-                true
-            }
-            Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
-            Seen::New => false,
-        };
-        let zone = IanaZone::named(&definition.time_zone);
-        if let Err(invalid) = definition.validate(reward.as_ref().map(|reward| reward.kind), zone.as_ref()) {
-            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
-        }
-        let Some(reward) = reward else {
-            let invalid = InvalidRequest::one("reward_id", "no such reward definition");
-            return Ok(Err(ProtocolError::InvalidRequest(invalid)));
-        };
-        let epoch = Config::of(&self.env)?.minting_epoch().unwrap_or_default();
-        if definition.campaign.is_some_and(|number| beginning_offends(definition.profile, epoch, number)) {
-            let reason = "every code of this number would spell an offensive word; choose another";
-            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("campaign", reason))));
-        }
-        if !replayed {
-            let number = match definition.campaign {
-                Some(number) => self.claim(number)?.then_some(number),
-                None => self.claim_any(definition.profile)?,
-            };
-            let Some(number) = number else {
-                let what = definition.campaign.map_or_else(
-                    || "Every campaign number of this profile".to_owned(),
-                    |number| format!("A campaign {number}"),
-                );
-                return Ok(Err(ProtocolError::AlreadyExists { what }));
-            };
-            definition.campaign = Some(number);
-            self.bind(number, &reward)?;
-            once::keep(&self.storage, once, &number.to_string(), now())?;
-        }
-        Answer::json(200, &Enrolment { definition, reward, replayed }).map(Ok)
-    }
-
-    fn claim(&self, campaign: u16) -> Result<bool, Fault> {
-        let statement = "INSERT INTO campaigns (campaign) VALUES (?) ON CONFLICT DO NOTHING RETURNING n";
-        run(&self.storage, statement, &[u32::from(campaign).into()])
-    }
-
-    /// A random number, so that numbers tell nothing; when the space is nearly full, the lowest free one.
-    fn claim_any(&self, profile: Profile) -> Result<Option<u16>, Fault> {
-        let max = profile.campaign_max();
-        let clean = |number: u16| (0..=EPOCH_MAX).all(|epoch| !beginning_offends(profile, epoch, number));
-        for _ in 0..NUMBERS_TRIED {
-            let number = u16::try_from(random_u32() % u32::from(max)).unwrap_or_default() + 1;
-            if clean(number) && self.claim(number)? {
-                return Ok(Some(number));
-            }
-        }
-        let taken = query(&self.storage, "SELECT campaign FROM campaigns ORDER BY campaign", &[])?;
-        let taken: std::collections::HashSet<u32> = taken.iter().map(|row| row.number(0)).collect();
-        match (1..=max).find(|number| !taken.contains(&u32::from(*number)) && clean(*number)) {
-            Some(number) => Ok(self.claim(number)?.then_some(number)),
-            None => Ok(None),
-        }
     }
 
     /// Gives a pool its id: the given one, or a random one. Its own object keeps the rest.
@@ -509,14 +425,6 @@ impl Merchant {
         let next_cursor = cut(&mut rows, page.limit);
         let pools = rows.iter().map(|row| row.text(1)).collect::<Result<_, _>>()?;
         Answer::json(200, &PoolsPage { pools, next_cursor })
-    }
-
-    fn enrolled(&self, page: &PageQuery) -> Result<Answer, Fault> {
-        let statement = "SELECT n, campaign FROM campaigns WHERE (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2";
-        let mut rows = query(&self.storage, statement, &[page.before.into(), (page.limit + 1).into()])?;
-        let next_cursor = cut(&mut rows, page.limit);
-        let campaigns = rows.iter().filter_map(|row| u16::try_from(row.number(1)).ok()).collect();
-        Answer::json(200, &EnrolledPage { campaigns, next_cursor })
     }
 }
 

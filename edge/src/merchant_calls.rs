@@ -2,6 +2,11 @@
 
 use crate::calls::{Once, PageQuery};
 use crate::endpoint_calls::EndpointOp;
+use crate::merchant_aliases::AliasOp;
+use crate::merchant_api_keys::ApiKeyOp;
+use crate::merchant_keys::KeyOp;
+use counterfoil_core::alias::Alias;
+use counterfoil_core::breaker::{BreakerState, Claim};
 use counterfoil_core::wire::{NewCampaign, NewPool, NewRewardDefinition, RewardDefinition};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +66,28 @@ pub(crate) enum MerchantOp {
     Months,
     /// Webhook endpoints.
     Endpoint(EndpointOp),
+    /// What Workers have to know before they let a code through; answered with [`Gate`](crate::gate::Gate).
+    Gate,
+    /// A campaign says which of its keys are being guessed; the latest word, by `version`, counts.
+    Tripped {
+        campaign: u16,
+        version: u32,
+        keys: Vec<(Claim, BreakerState)>,
+    },
+    /// Which of these campaigns there are; answered with [`Existing`](crate::gate::Existing).
+    Existing {
+        campaigns: Vec<u16>,
+    },
+    /// A word's campaign; answered with [`AliasOf`](crate::merchant_aliases::AliasOf).
+    Alias {
+        alias: Alias,
+    },
+    /// Aliases of a campaign.
+    Aliases(AliasOp),
+    /// Key epochs.
+    Keys(KeyOp),
+    /// API keys.
+    ApiKey(ApiKeyOp),
     Settings,
     PatchSettings {
         if_match: Option<u32>,
@@ -88,6 +115,10 @@ pub(crate) struct MerchantNames {
 pub(crate) struct Enrolment {
     pub(crate) definition: NewCampaign,
     pub(crate) reward: RewardDefinition,
+    /// The code that its aliases stand for.
+    pub(crate) alias_seq: u32,
+    pub(crate) revoked_epochs: Vec<u8>,
+    pub(crate) notify_days: u32,
     pub(crate) replayed: bool,
 }
 

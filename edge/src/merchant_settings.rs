@@ -2,10 +2,10 @@
 
 use crate::answer::Answer;
 use crate::audit_log;
-use crate::calls::Objects;
 use crate::due;
 use crate::merchant::{CHAIN, ENVIRONMENT_OBJECT};
 use crate::merchant_calls::{MerchantNames, MerchantOp};
+use crate::objects::Objects;
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::Draft;
@@ -48,6 +48,11 @@ fn kept(storage: &SyncStorage) -> Result<Kept, Fault> {
         Some(text) => Ok(counterfoil_core::json::read(&text)?),
         None => Ok(Kept { version: 1, settings: Settings::default() }),
     }
+}
+
+/// The settings.
+pub(crate) fn current(storage: &SyncStorage) -> Result<Settings, Fault> {
+    Ok(kept(storage)?.settings)
 }
 
 fn shown(kept: &Kept) -> Result<Answer, Fault> {

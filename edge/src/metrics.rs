@@ -2,12 +2,13 @@
 //! merchant is given.
 
 use crate::answer::Answer;
-use crate::calls::{Objects, read_json};
+use crate::auth::bearer;
 use crate::config::Config;
 use crate::figures;
-use crate::inbound::{Stop, bearer, query_of, stop};
+use crate::inbound::{Stop, query_of, stop};
 use crate::merchant::ENVIRONMENT_OBJECT;
 use crate::merchant_calls::{MerchantNames, MerchantOp};
+use crate::objects::{Objects, read_json};
 use crate::platform::Fault;
 use counterfoil_core::exposition::{CONTENT_TYPE, exposition};
 use counterfoil_core::token::same_secret;

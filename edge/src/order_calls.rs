@@ -1,6 +1,7 @@
 //! What a Member is asked about orders and what is held for them.
 
-use crate::calls::{Once, PageQuery, Place, ReadCode};
+use crate::calls::{Guard, Once, PageQuery, Place, ReadCode};
+use counterfoil_core::breaker::Claim;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::wire::{Credit, Method};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,10 @@ pub(crate) enum Wanted {
     Code {
         /// Absent where the tag does not fit or the alias is not known.
         code: Option<ReadCode>,
+        /// As in [`RedeemCall`](crate::calls::RedeemCall).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<Claim>,
+        guard: Guard,
         alias: bool,
         method: Method,
     },

@@ -1,10 +1,12 @@
 //! A shop's orders: what a member holds for them, and how the shop's server says they ended.
 
-use crate::calls::{MemberOp, Objects};
+use crate::calls::MemberOp;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
+use crate::objects::Objects;
 use crate::order_calls::{HoldCall, OrderCall, OrderOp, Wanted};
 use crate::platform::random;
-use crate::redeem::{Submitted, Target};
+use crate::redeem::Target;
+use crate::submitted::Presented;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::token::{Principal, Role, valid_sub};
 use counterfoil_core::wire::{CommitOrderBody, HoldBody, InvalidRequest, ProtocolError, ReleaseOrderBody};
@@ -65,11 +67,9 @@ async fn hold(mut inbound: Inbound<'_>, objects: &Objects<'_>, order: String) ->
     let target = inbound.target(body.member_id.as_deref(), "member_id")?;
     let (wanted, named) = match (&body.code, body.credit_minor, &body.reward) {
         (Some(text), _, _) => {
-            let method = inbound.method();
-            match inbound.submitted(text)? {
-                Submitted::Code { canonical, read } => (Wanted::Code { code: read, alias: false, method }, canonical),
-                Submitted::Alias { symbols } => (Wanted::Code { code: None, alias: true, method }, symbols),
-            }
+            let presented = inbound.present(objects, text, &target.mref).await?;
+            let Presented { canonical, read, claim, alias, guard } = presented;
+            (Wanted::Code { code: read, claim, guard, alias, method: inbound.method() }, canonical)
         }
         (None, Some(amount_minor), _) => (Wanted::Credit { amount_minor }, amount_minor.to_string()),
         (None, None, Some(id)) => (Wanted::Reward { at: inbound.place_in(&target, id)? }, id.clone()),
@@ -85,9 +85,6 @@ async fn hold(mut inbound: Inbound<'_>, objects: &Objects<'_>, order: String) ->
         None => Rid::random(&target.mref, random()),
     };
     inbound.about(&rid);
-    if let Wanted::Code { .. } = wanted {
-        inbound.about(&rid);
-    }
     let kind: &[u8] = match wanted {
         Wanted::Code { .. } => b"code",
         Wanted::Credit { .. } => b"credit",

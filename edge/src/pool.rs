@@ -5,10 +5,11 @@
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::audit_log::{self, AuditLog, REPORT_ITEM};
-use crate::calls::{MemberCall, MemberOp, Objects, Violations, read_call};
+use crate::calls::{MemberCall, MemberOp, Violations};
 use crate::config::Config;
 use crate::due;
 use crate::group::Group;
+use crate::objects::{Objects, read_call};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{FiguresAnswer, PoolOp};
 use crate::pool_desk::INSTANCE_QUARANTINE;
@@ -360,7 +361,14 @@ impl Inner {
             let member = format!("{}/{}", merchant.as_str(), overdue.intent.rid.mref().to_hex());
             let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
             let op = MemberOp::InquirePool { intent: overdue.intent };
-            let call = MemberCall { instance: String::new(), member_id: None, refresh: None, arrived: None, op };
+            let call = MemberCall {
+                instance: String::new(),
+                member_id: None,
+                refresh: None,
+                arrived: None,
+                notify_days: None,
+                op,
+            };
             let objects = Objects(&self.env);
             let asking = pin!(objects.inquire(&member, &call));
             // One Member that hangs must not keep the others from being asked.

@@ -2,9 +2,10 @@
 
 use crate::administer::canonical;
 use crate::answer::Answer;
-use crate::calls::{Objects, PageQuery, read_json};
+use crate::calls::PageQuery;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::merchant_calls::{MerchantOp, PoolEnrolment, PoolsPage};
+use crate::objects::{Objects, read_json};
 use crate::platform::Fault;
 use crate::pool_calls::{Added, FiguresAnswer, PoolOp, Progress, Slice, pool_name};
 use counterfoil_core::ids::Fingerprint;

@@ -4,13 +4,15 @@
 //! Reports commit in groups and may come again: each (source, n) counts once.
 
 use crate::answer::{Answer, finish, finish_alarm};
-use crate::calls::{Objects, ShardOp, campaign_name, read_call};
+use crate::calls::ShardOp;
 use crate::due;
 use crate::group::Group;
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, campaign_name, read_call};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{PoolOp, pool_name};
 use crate::recorder_calls::{RecorderOp, recorder_name};
+use crate::recorder_claims::{self, CLAIMS_ITEM};
 use crate::recorder_deliver::{DELIVER_ITEM, Deliverer};
 use crate::recorder_store::RecorderStore;
 use crate::sql::run;
@@ -93,6 +95,9 @@ impl Recorder {
             RecorderOp::ExportBounds => Answer::json(200, &store.export_bounds()?),
             RecorderOp::Export { after, bounds } => Answer::json(200, &store.export(after, bounds)?),
             RecorderOp::Figures => Answer::json(200, &store.figures()?),
+            RecorderOp::Claims { campaign } => {
+                Answer::json(200, &recorder_claims::of_campaign(&inner.storage, campaign)?)
+            }
             RecorderOp::Hurry { endpoint_id } => {
                 inner.hurry(&endpoint_id)?;
                 Answer::json(200, &serde_json::json!({}))
@@ -117,6 +122,7 @@ impl Inner {
     fn load(&self) -> Result<(), Fault> {
         self.store().create()?;
         Deliverer::create(&self.storage)?;
+        recorder_claims::SCHEMA.iter().try_for_each(|statement| run(&self.storage, statement, &[]).map(drop))?;
         *self.name.borrow_mut() = self.store().meta("name")?;
         Ok(())
     }
@@ -181,7 +187,7 @@ impl Inner {
         let (_, month) = self.merchant_and_month()?;
         let known = store.head(&report.source)?;
         let mut head = (known, "");
-        let mut changes = vec![];
+        let (mut changes, mut claims) = (vec![], vec![]);
         for row in &report.rows {
             let listed = match &row.record {
                 Some(record) => store.listed(record)?,
@@ -191,6 +197,7 @@ impl Inner {
             if step.entry {
                 self.take_entry(report, row)?;
                 changes.extend(entry_changes(row));
+                claims.extend(row.claim);
                 head = (row.n, &row.hash);
             }
             if let Some(record) = row.record.as_ref().filter(|_| step.record) {
@@ -201,6 +208,7 @@ impl Inner {
             }
         }
         store.count(&summed(changes))?;
+        recorder_claims::count(&self.storage, &claims)?;
         if head.0 == known {
             return Ok(());
         }
@@ -270,6 +278,7 @@ impl Inner {
             SEAL_ITEM => self.storage.transaction(|| self.seal()),
             ANCHOR_ITEM => self.storage.transaction(|| self.anchor()),
             BORN_ITEM => self.tell_merchant().await,
+            CLAIMS_ITEM => self.tell_claims().await,
             DELIVER_ITEM => self.deliver_again(),
             _ => due::done(&self.storage, item),
         }

@@ -1,8 +1,9 @@
 //! Messages to a Recorder, and its answers.
 
-use crate::calls::Objects;
+use crate::objects::Objects;
 use crate::platform::Fault;
 use counterfoil_core::protocol::report::Report;
+use counterfoil_core::search::Filter;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{AuditRow, ListedRedemption};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub(crate) enum RecorderOp {
     Export { after: ExportPlace, bounds: ExportBounds },
     /// Answered with [`MonthFigures`].
     Figures,
+    /// Wrong tags of a campaign's keys; answered with [`Claimed`](crate::recorder_claims::Claimed).
+    Claims { campaign: u16 },
     /// An endpoint answers again: what waits for it is sent now.
     Hurry { endpoint_id: String },
     /// An event is sent to an endpoint once more, whatever became of it before.
@@ -32,18 +35,12 @@ pub(crate) enum RecorderOp {
     Subscribed,
 }
 
-/// See [`RecorderOp::Redemptions`].
+/// See [`RecorderOp::Redemptions`]; of a Member, [`MemberOp::Search`](crate::calls::MemberOp::Search).
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct RedemptionsQuery {
     pub(crate) before: Option<ListPlace>,
     pub(crate) limit: u32,
-    pub(crate) status: Option<String>,
-    pub(crate) campaign: Option<u16>,
-    pub(crate) from: Option<Instant>,
-    pub(crate) to: Option<Instant>,
-    /// Changed at or after.
-    pub(crate) since: Option<Instant>,
-    pub(crate) testers: bool,
+    pub(crate) filter: Filter,
 }
 
 /// Where a list of redemptions goes on.
@@ -53,9 +50,12 @@ pub(crate) struct ListPlace {
     pub(crate) redemption_id: String,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Redemptions, the newest first.
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub(crate) items: Vec<ListedRedemption>,
+    /// As far as was looked, where that was not to the end: there may be more.
+    pub(crate) stopped_at: Option<ListPlace>,
 }
 
 /// See [`RecorderOp::Entries`].

@@ -4,11 +4,12 @@
 //! own. A try is counted before it begins. The Merchant keeps what did not succeed at once for its administrators, and
 //! says when an endpoint answers again.
 
-use crate::calls::{Identity, MemberCall, MemberOp, Objects, read_json};
+use crate::calls::{Identity, MemberCall, MemberOp};
 use crate::config::Config;
 use crate::due;
 use crate::endpoint_calls::{EndpointOp, EndpointState, Subscriptions, TryOutcome, TryResult, Waiter};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::recorder::Inner;
 use crate::sql::{first, query, run};
@@ -371,7 +372,7 @@ impl Inner {
             let endpoint = objects.endpoint_for(merchant, &due.endpoint_id, Some(waiter.clone())).await?;
             let mut data = due.event.data.clone();
             if let (Some(mref), Some(fields)) = (&due.event.mref, data.as_object_mut())
-                && let Some(member_id) = self.member_id(merchant, mref).await?
+                && let Some(member_id) = self.member_id(merchant, mref, due.event.at).await?
             {
                 // So do the moves of a reward, which say no more than that it was the member.
                 let moves = fields.get_mut("moves").and_then(Value::as_array_mut).into_iter().flatten();
@@ -390,14 +391,15 @@ impl Inner {
         }
     }
 
-    async fn member_id(&self, merchant: &str, mref: &Mref) -> Result<Option<String>, Fault> {
+    async fn member_id(&self, merchant: &str, mref: &Mref, at: Instant) -> Result<Option<String>, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|error| Fault::new(error.to_string()))?;
         let call = MemberCall {
             instance: "identity".to_owned(),
             member_id: None,
             refresh: None,
             arrived: None,
-            op: MemberOp::Identity,
+            notify_days: None,
+            op: MemberOp::Identity { at },
         };
         let answer: Identity = read_json(Objects(&self.env).member(&merchant, mref, &call).await?).await?;
         Ok(answer.member_id)

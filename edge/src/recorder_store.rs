@@ -4,9 +4,9 @@
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
 use crate::recorder_calls::{
-    Counted, CountedTime, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, Listing, MonthFigures,
-    RedemptionsQuery,
+    Counted, CountedTime, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, MonthFigures,
 };
+use crate::recorder_search::INDEXES;
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE, Seal, Tree, export_line, leaf};
 use counterfoil_core::hex;
@@ -21,15 +21,7 @@ const EXPORT_ENTRIES: u32 = 500;
 /// Heads read at once for a seal.
 const HEADS_PAGE: u32 = 5_000;
 
-/// Redemptions that still need something, for the index of lists by state; the texts of index and query must be
-/// the same.
-macro_rules! unfinished {
-    () => {
-        "status IN ('redeeming', 'redeem_failed', 'redeemed', 'granting', 'grant_failed')"
-    };
-}
-
-pub(crate) const SCHEMA: [&str; 9] = [
+const TABLES: [&str; 8] = [
     due::SCHEMA,
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS entries (
@@ -45,9 +37,9 @@ pub(crate) const SCHEMA: [&str; 9] = [
     "CREATE TABLE IF NOT EXISTS history (
         created_at INTEGER NOT NULL, id TEXT NOT NULL, n INTEGER NOT NULL, status TEXT NOT NULL,
         campaign INTEGER NOT NULL, refusal TEXT, tester INTEGER NOT NULL CHECK (tester IN (0, 1)),
-        updated_at INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (created_at, id)
+        updated_at INTEGER NOT NULL, doc TEXT NOT NULL, seq INTEGER, shop_order TEXT, reference TEXT,
+        PRIMARY KEY (created_at, id)
     ) STRICT, WITHOUT ROWID",
-    concat!("CREATE INDEX IF NOT EXISTS unfinished ON history (status, created_at, id) WHERE ", unfinished!()),
     "CREATE TABLE IF NOT EXISTS counters (
         figure TEXT NOT NULL, campaign INTEGER NOT NULL, key TEXT NOT NULL, tester INTEGER NOT NULL,
         count INTEGER NOT NULL, PRIMARY KEY (figure, campaign, key, tester)
@@ -59,27 +51,11 @@ pub(crate) const SCHEMA: [&str; 9] = [
     ) STRICT, WITHOUT ROWID",
 ];
 
-/// Conditions of a list, beside which status it asks for.
-macro_rules! listing {
-    ($($status:tt)*) => {
-        concat!(
-            "SELECT doc FROM history WHERE (created_at, id) < (?1, ?2) AND ",
-            $($status)*,
-            " AND (?4 IS NULL OR campaign = ?4) AND created_at >= ?5 AND created_at < ?6 AND updated_at >= ?7
-             AND tester <= ?8 ORDER BY created_at DESC, id DESC LIMIT ?9"
-        )
-    };
-}
-
-/// Later than every instant, as text that sorts last.
-const END_OF_TIME: i64 = 9_007_199_254_740_991;
-const LAST_TEXT: &str = "\u{10ffff}";
-
 pub(crate) struct RecorderStore<'a>(pub(crate) &'a SyncStorage);
 
 impl RecorderStore<'_> {
     pub(crate) fn create(&self) -> Result<(), Fault> {
-        SCHEMA.iter().try_for_each(|statement| run(self.0, statement, &[]).map(drop))
+        TABLES.iter().chain(&INDEXES).try_for_each(|statement| run(self.0, statement, &[]).map(drop))
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -138,13 +114,13 @@ impl RecorderStore<'_> {
     }
 
     pub(crate) fn list(&self, row: &ReportRow, record: &Record, listed: &Listed) -> Result<(), Fault> {
-        let Record { redemption, pid, tester } = record.clone();
+        let Record { redemption, pid, tester, seq } = record.clone();
         let doc = serde_json::to_string(&ListedRedemption { redemption, member: pid, tester })?;
         let redemption = &record.redemption;
         run(
             self.0,
-            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (created_at, id) DO UPDATE SET
-             n = excluded.n, status = excluded.status, campaign = excluded.campaign, refusal = excluded.refusal,
+            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (created_at, id) DO UPDATE SET
+             n = excluded.n, status = excluded.status, refusal = excluded.refusal,
              tester = excluded.tester, updated_at = excluded.updated_at, doc = excluded.doc",
             &[
                 redemption.created_at.0.into(),
@@ -156,9 +132,16 @@ impl RecorderStore<'_> {
                 u32::from(listed.tester).into(),
                 redemption.updated_at.0.into(),
                 (&doc).into(),
+                // Its campaign, its code and its order are known from its first row on.
+                seq.into(),
+                redemption.order.as_deref().into(),
             ],
-        )
-        .map(drop)
+        )?;
+        let Some(reference) = redemption.reference.as_deref() else { return Ok(()) };
+        // Known once it is decided; written once, because each time would write an index entry too.
+        let statement = "UPDATE history SET reference = ?1 WHERE created_at = ?2 AND id = ?3 AND reference IS NOT ?1";
+        let values = [reference.into(), redemption.created_at.0.into(), (&redemption.redemption_id).into()];
+        run(self.0, statement, &values).map(drop)
     }
 
     /// Counts everything of a report at once.
@@ -237,36 +220,6 @@ impl RecorderStore<'_> {
                 tree.add(leaf(&row.text(0)?, row.count(1), &row.text(2)?));
             }
         }
-    }
-
-    pub(crate) fn redemptions(&self, asked: &RedemptionsQuery) -> Result<Listing, Fault> {
-        let unfinished = matches!(
-            asked.status.as_deref(),
-            Some("redeeming" | "redeem_failed" | "redeemed" | "granting" | "grant_failed")
-        );
-        // Those who recover look for a few among very many.
-        let statement = if unfinished {
-            listing!(concat!("status = ?3 AND ", unfinished!()))
-        } else {
-            listing!("(?3 IS NULL OR status = ?3)")
-        };
-        let (before_at, before_id) = asked
-            .before
-            .as_ref()
-            .map_or((END_OF_TIME, LAST_TEXT), |place| (place.created_at.0, place.redemption_id.as_str()));
-        let values = [
-            before_at.into(),
-            before_id.into(),
-            asked.status.as_deref().into(),
-            asked.campaign.map(u32::from).into(),
-            asked.from.map_or(i64::MIN / 2048, |at| at.0).into(),
-            asked.to.map_or(END_OF_TIME, |at| at.0).into(),
-            asked.since.map_or(i64::MIN / 2048, |at| at.0).into(),
-            u32::from(asked.testers).into(),
-            asked.limit.into(),
-        ];
-        let rows = query(self.0, statement, &values)?;
-        Ok(Listing { items: rows.iter().map(|row| row.json(0)).collect::<Result<_, _>>()? })
     }
 
     pub(crate) fn entries(&self, asked: &EntriesQuery) -> Result<Entries, Fault> {

@@ -1,22 +1,20 @@
-//! A member's calls: reading codes and verifying tags before any object is touched, then the Member.
+//! A member's calls: what was entered is read before any object is touched, then the Member is asked.
 
-use crate::answer::Answer;
-use crate::calls::{
-    BuyCall, HistoryQuery, MemberCall, MemberOp, Objects, PreviewCall, ReadCode, RedeemCall, read_json,
-};
+use crate::calls::{BuyCall, HistoryQuery, MemberCall, MemberOp, PreviewCall, RedeemCall};
+use crate::gate;
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::member_feed::SUBPROTOCOL;
 use crate::merchant_calls::MerchantOp;
-use counterfoil_core::code::{Reading, check};
+use crate::objects::{Objects, read_json};
+use crate::submitted::Presented;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::{INTEGER_MAX, POLL_WAIT_MAX_S};
-use counterfoil_core::refusal::Refusal;
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::{Principal, Role, valid_sub};
 use counterfoil_core::wire::{
-    InvalidRequest, Method, ProtocolError, RedeemBody, RedeemPathBody, RedemptionStatus, RewardDefinition, Wanted,
+    InvalidRequest, Method, PreviewBody, ProtocolError, RedeemBody, RedeemPathBody, RedemptionStatus, RewardDefinition,
+    Wanted,
 };
-use serde::Deserialize;
 use worker::Response;
 
 /// Whose data a call is about.
@@ -26,14 +24,6 @@ pub(crate) struct Target {
     pub(crate) member_id: String,
     /// A member's own token refreshes their attributes.
     pub(crate) own: bool,
-}
-
-/// What a text turned out to be.
-pub(crate) enum Submitted {
-    /// A code; absent where its tag does not fit.
-    Code { canonical: String, read: Option<ReadCode> },
-    /// A memorable word.
-    Alias { symbols: String },
 }
 
 impl Inbound<'_> {
@@ -76,63 +66,45 @@ impl Inbound<'_> {
         }
     }
 
-    fn call(&self, target: &Target, op: MemberOp) -> MemberCall {
+    /// How long before its end a reward is announced: what gives or moves one goes with it, and what reads only where this
+    /// isolate knows. Without it the Member goes by what it heard last.
+    async fn notify_days(&self, objects: &Objects<'_>) -> Option<u32> {
+        let merchant = &self.principal.merchant;
+        if self.request.method() == worker::Method::Get {
+            return gate::notify_days(merchant);
+        }
+        gate::of(objects, merchant).await.ok().map(|gate| gate.settings.notify_days_before)
+    }
+
+    async fn call(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> MemberCall {
         let refresh = target.own.then(|| self.principal.attributes.clone());
         let (instance, member_id) = (self.instance.to_owned(), Some(target.member_id.clone()));
-        MemberCall { instance, member_id, refresh, arrived: Some(self.line.arrived()), op }
+        MemberCall {
+            instance,
+            member_id,
+            refresh,
+            arrived: Some(self.line.arrived()),
+            notify_days: self.notify_days(objects).await,
+            op,
+        }
     }
 
     pub(crate) async fn send(&self, objects: &Objects<'_>, target: &Target, op: MemberOp) -> Result<Response, Stop> {
-        Ok(objects.member(&self.principal.merchant, &target.mref, &self.call(target, op)).await?)
+        let call = self.call(objects, target, op).await;
+        Ok(objects.member(&self.principal.merchant, &target.mref, &call).await?)
     }
 
     /// To a Member that an id names: only the Member itself knows who it is.
     pub(crate) async fn send_to(&self, objects: &Objects<'_>, mref: &Mref, op: MemberOp) -> Result<Response, Stop> {
         let (instance, arrived) = (self.instance.to_owned(), Some(self.line.arrived()));
-        let call = MemberCall { instance, member_id: None, refresh: None, arrived, op };
+        let notify_days = self.notify_days(objects).await;
+        let call = MemberCall { instance, member_id: None, refresh: None, arrived, notify_days, op };
         Ok(objects.member(&self.principal.merchant, mref, &call).await?)
     }
 
     /// Tells the log which redemption this is about.
     pub(crate) fn about(&self, rid: &Rid) {
         self.line.redemption(&self.config.id_key, &self.principal.merchant, rid);
-    }
-
-    /// Reads a submitted text. A text that would need a correction is refused and never searched.
-    pub(crate) fn submitted(&self, text: &str) -> Result<Submitted, Stop> {
-        let malformed = |reason: &str, position: Option<usize>| {
-            let position = position.and_then(|position| u32::try_from(position).ok());
-            let refusal = Refusal::MalformedCode { position, reason: reason.to_owned() };
-            Err(Stop::Answer(Box::new(Answer::refusal(&refusal, self.instance)?)))
-        };
-        let noted = |canonical: &str, alias: bool| {
-            self.line.code(&self.config.id_key, &self.principal.merchant, canonical, alias);
-        };
-        let reading = match Reading::of(text) {
-            Ok(reading) => reading,
-            Err(error) => return malformed(error.reason(), error.position()),
-        };
-        if (3..=14).contains(&reading.count()) && !text.contains(['?', '\u{ff1f}']) {
-            let symbols = reading.to_string();
-            noted(&symbols, true);
-            return Ok(Submitted::Alias { symbols });
-        }
-        let code = match check(text) {
-            Ok(code) => code,
-            Err(error) => return malformed(error.reason(), error.position()),
-        };
-        let keys = self.config.campaign_keys(&self.principal.merchant, code.profile(), code.epoch(), code.campaign());
-        let authentic = keys.and_then(|keys| keys.verify(&code).ok());
-        let read = authentic.map(|authentic| ReadCode {
-            campaign: code.campaign(),
-            seq: authentic.seq(),
-            epoch: code.epoch(),
-            profile: code.profile(),
-            epoch_revoked: self.config.is_revoked(code.epoch()),
-        });
-        let canonical = code.canonical().to_string();
-        noted(&canonical, false);
-        Ok(Submitted::Code { canonical, read })
     }
 
     /// A reward's definition in the version that counts now.
@@ -188,10 +160,8 @@ pub(crate) async fn redeem(
         Err(invalid) => return stop_invalid(invalid, inbound.instance),
     };
     inbound.check_order_and_currency(body.order.as_deref(), body.currency.as_deref())?;
-    let (canonical, read, alias) = match inbound.submitted(&code)? {
-        Submitted::Code { canonical, read } => (canonical, read, false),
-        Submitted::Alias { symbols } => (symbols, None, true),
-    };
+    let presented = inbound.present(objects, &code, &target.mref).await?;
+    let Presented { canonical, read, claim, alias, guard } = presented;
     let Principal { role, sub, .. } = &inbound.principal;
     let route = match &path_code {
         Some(_) => format!("POST /v1/codes/{canonical}/redemptions"),
@@ -205,6 +175,8 @@ pub(crate) async fn redeem(
         rid,
         fp,
         code: read,
+        claim,
+        guard,
         alias,
         method: inbound.method(),
         currency: body.currency,
@@ -237,26 +209,17 @@ async fn buy(
     inbound.send(objects, target, MemberOp::Buy(call)).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PreviewBody {
-    code: String,
-    currency: Option<String>,
-    member_id: Option<String>,
-}
-
 /// `POST /v1/codes/preview`.
 pub(crate) async fn preview(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     inbound.need(&[Role::Member, Role::Service])?;
     let PreviewBody { code, currency, member_id } = inbound.json()?;
     let target = inbound.target(member_id.as_deref(), "member_id")?;
     inbound.check_order_and_currency(None, currency.as_deref())?;
-    let (code, alias) = match inbound.submitted(&code)? {
-        Submitted::Code { read, .. } => (read, false),
-        Submitted::Alias { .. } => (None, true),
-    };
+    let presented = inbound.present(objects, &code, &target.mref).await?;
+    let Presented { read, claim, alias, guard, .. } = presented;
     let actor = (!target.own).then(|| inbound.principal.actor());
-    let op = MemberOp::Preview(PreviewCall { code, alias, method: inbound.method(), currency, actor });
+    let op =
+        MemberOp::Preview(PreviewCall { code: read, claim, guard, alias, method: inbound.method(), currency, actor });
     inbound.send(objects, &target, op).await
 }
 
@@ -278,9 +241,16 @@ pub(crate) async fn read(mut inbound: Inbound<'_>, objects: &Objects<'_>, id: &s
     }
 }
 
+/// Filters of `GET /v1/redemptions` that only the list of all members has.
+const OF_ALL: [&str; 8] = ["since", "phone", "code", "batch_id", "reference", "order", "staff", "testers"];
+
 /// `GET /v1/redemptions`.
 pub(crate) async fn history(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
+    if let Some((name, _)) = inbound.query.iter().find(|(name, _)| OF_ALL.contains(&name.as_str())) {
+        let invalid = InvalidRequest::one(&format!("query {name}"), "goes with all=1");
+        return stop_invalid(invalid, inbound.instance);
+    }
     history_of(inbound, objects, &target).await
 }
 
@@ -333,7 +303,7 @@ pub(crate) async fn events(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
     let op =
         MemberOp::Events { since, wait_s: wait.unwrap_or(0), expires_at: inbound.principal.expires_at, socket, select };
     if socket {
-        let call = inbound.call(&target, op);
+        let call = inbound.call(objects, &target, op).await;
         return Ok(objects.member_socket(&inbound.principal.merchant, &target.mref, &call).await?);
     }
     inbound.send(objects, &target, op).await

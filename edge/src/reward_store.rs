@@ -7,11 +7,14 @@ use crate::platform::{Fault, random};
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::hex;
 use counterfoil_core::ids::Rid;
+use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::protocol::report::{Outgoing, Record, Settled, Took};
 use counterfoil_core::reward::machine::is_reachable;
 use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::Instant;
-use counterfoil_core::wire::{Event, HoldState, LedgerRow, Redemption, Reward, RewardState, RewardType, RewardValue};
+use counterfoil_core::wire::{
+    Event, HoldState, LedgerRow, Redemption, Reward, RewardState, RewardType, RewardValue, Settings,
+};
 
 /// Prefix of due-items that look after a reward.
 pub(crate) const REWARD_ITEM: &str = "reward";
@@ -31,7 +34,7 @@ pub(crate) const SCHEMA: [&str; 4] = [
     // What a participant must still hear: the use of a code is given back, or promo codes go to quarantine.
     "CREATE TABLE IF NOT EXISTS undo (
         rid BLOB NOT NULL, pool TEXT NOT NULL DEFAULT '', campaign INTEGER NOT NULL, seq INTEGER NOT NULL,
-        tries INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rid, pool)
+        shard INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (rid, pool)
     ) STRICT, WITHOUT ROWID",
 ];
 
@@ -58,6 +61,8 @@ pub(crate) struct Told<'a> {
     pub(crate) object: &'a str,
     pub(crate) pid: &'a str,
     pub(crate) tester: bool,
+    /// Number of the code that is accepted or decided about.
+    pub(crate) seq: Option<u32>,
     /// What participants have prepared and is settled with it.
     pub(crate) settled: Vec<Settled>,
     /// How long it took, where a request or a decision ends with it.
@@ -69,6 +74,8 @@ pub(crate) struct UndoRow {
     /// The pool whose codes go to quarantine; empty for a code's shard.
     pub(crate) pool: String,
     pub(crate) campaign: u16,
+    /// The shard that keeps the use, as far as is known.
+    pub(crate) shard: u32,
     pub(crate) seq: u32,
     pub(crate) tries: u32,
 }
@@ -117,10 +124,17 @@ impl MemberStore<'_> {
         state: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(u64, Reward)>, Fault> {
-        let statement = "SELECT n, doc FROM rewards WHERE (?1 IS NULL OR n < ?1) AND (?2 IS NULL OR state = ?2)
-            ORDER BY n DESC LIMIT ?3";
+        let statement = "SELECT n, doc FROM rewards
+            WHERE n > coalesce((SELECT json_extract(value, '$.rewards') FROM meta WHERE key = 'erased'), 0)
+            AND (?1 IS NULL OR n < ?1) AND (?2 IS NULL OR state = ?2) ORDER BY n DESC LIMIT ?3";
         let rows = query(self.0, statement, &[before.into(), state.into(), limit.into()])?;
         rows.iter().map(|row| Ok((row.count(0), row.json::<RewardRecord>(1)?.reward))).collect()
+    }
+
+    /// How long before its end a reward is announced, in milliseconds; 0 for never.
+    pub(crate) fn notice_ms(&self) -> Result<i64, Fault> {
+        let days = self.meta("notify_days")?.and_then(|days| days.parse().ok());
+        Ok(i64::from(days.unwrap_or_else(|| Settings::default().notify_days_before)) * DAY_MS)
     }
 
     /// Writes a reward, and plans what the clock has to do with it next.
@@ -161,7 +175,9 @@ impl MemberStore<'_> {
             )?;
         }
         let item = reward_item(&record.rid, record.index);
-        match record.due_at() {
+        // Only what rests until a certain time has an end to be announced.
+        let rests = record.announce_at(1).is_some();
+        match record.next_at(if rests { self.notice_ms()? } else { 0 }) {
             Some(at) => due::plan(self.0, &item, at),
             None if inserted => Ok(()),
             None => due::done(self.0, &item),
@@ -185,15 +201,14 @@ impl MemberStore<'_> {
             }
         }
         if changes.give_back {
-            let statement =
-                "UPDATE redemptions SET consumed = 0 WHERE rid = ? AND consumed = 1 RETURNING campaign, seq";
+            let statement = "UPDATE redemptions SET consumed = 0 WHERE rid = ? AND consumed = 1 RETURNING campaign, seq, shard, day";
             if let Some(row) = first(self.0, statement, &[blob(rid)])? {
-                let (campaign, seq) = (row.number(0), row.number(1));
-                let counted = "UPDATE campaign_uses SET uses = uses - 1 WHERE campaign = ?";
+                let (campaign, seq, shard) = (row.number(0), row.number(1), row.number(2));
+                let counted = "UPDATE campaign_days SET uses = uses - 1 WHERE campaign = ? AND day = ?";
                 // A gift came through no code: there is nothing to give back.
                 if campaign > 0 {
-                    run(self.0, counted, &[campaign.into()])?;
-                    self.add_undo(rid, campaign, seq, now)?;
+                    run(self.0, counted, &[campaign.into(), row.integer(3).into()])?;
+                    self.add_undo(rid, (campaign, shard), seq, now)?;
                 }
             }
         }
@@ -239,7 +254,7 @@ impl MemberStore<'_> {
             let record = match &changes.redemption {
                 Some(redemption) => {
                     let (redemption, pid) = (redemption.clone(), told.pid.to_owned());
-                    Some(Record { redemption, pid, tester: told.tester })
+                    Some(Record { redemption, pid, tester: told.tester, seq: told.seq })
                 }
                 None => None,
             };
@@ -264,24 +279,31 @@ impl MemberStore<'_> {
     }
 
     /// Remembers to give a use back until the participant has heard.
-    pub(crate) fn add_undo(&self, rid: &Rid, campaign: u32, seq: u32, now: Instant) -> Result<(), Fault> {
-        let statement = "INSERT INTO undo (rid, campaign, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-        run(self.0, statement, &[blob(rid), campaign.into(), seq.into()])?;
+    pub(crate) fn add_undo(
+        &self,
+        rid: &Rid,
+        (campaign, shard): (u32, u32),
+        seq: u32,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let statement = "INSERT INTO undo (rid, campaign, shard, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        run(self.0, statement, &[blob(rid), campaign.into(), shard.into(), seq.into()])?;
         due::plan(self.0, &undo_item(rid), now)
     }
 
     /// Remembers to send a redemption's promo codes to quarantine until the pool has heard.
     pub(crate) fn add_pool_undo(&self, rid: &Rid, pool_id: &str, now: Instant) -> Result<(), Fault> {
-        let statement = "INSERT INTO undo (rid, pool, campaign, seq) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING";
+        let statement =
+            "INSERT INTO undo (rid, pool, campaign, shard, seq) VALUES (?, ?, 0, 0, 0) ON CONFLICT DO NOTHING";
         run(self.0, statement, &[blob(rid), pool_id.into()])?;
         due::plan(self.0, &undo_item(rid), now)
     }
 
     pub(crate) fn undo(&self, rid: &Rid) -> Result<Vec<UndoRow>, Fault> {
-        let rows = query(self.0, "SELECT pool, campaign, seq, tries FROM undo WHERE rid = ?", &[blob(rid)])?;
+        let rows = query(self.0, "SELECT pool, campaign, seq, tries, shard FROM undo WHERE rid = ?", &[blob(rid)])?;
         let row = |row: &Row| {
             let campaign = u16::try_from(row.number(1)).unwrap_or_default();
-            Ok(UndoRow { pool: row.text(0)?, campaign, seq: row.number(2), tries: row.number(3) })
+            Ok(UndoRow { pool: row.text(0)?, campaign, shard: row.number(4), seq: row.number(2), tries: row.number(3) })
         };
         rows.iter().map(row).collect()
     }

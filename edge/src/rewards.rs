@@ -1,23 +1,24 @@
 //! Calls about rewards and their recovery: the player's, an administrator's, an operator's.
 
-use crate::calls::{Command, GiveCall, MemberOp, Objects, OperateCall, PageQuery, Place, RewardsQuery, read_json};
+use crate::calls::{Command, GiveCall, MemberOp, OperateCall, PageQuery, Place, RewardsQuery};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::lookup;
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::redeem::{self, Target};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::token::{Principal, Role, valid_sub};
 use counterfoil_core::wire::{
-    GiveBody, InvalidRequest, ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource, RewardState,
-    check_reason,
+    GiveBody, InvalidRequest, PlayerMoveBody, ProtocolError, ReasonBody, ResolveBody, RewardDefinition, RewardSource,
+    RewardState, check_reason,
 };
-use serde::Deserialize;
 use worker::Response;
 
 /// What an administrator reads or does of one member.
 #[derive(Clone, Copy)]
 pub(crate) enum MemberPart {
+    Export,
     Whole,
     Wallet,
     Ledger,
@@ -71,12 +72,6 @@ impl Inbound<'_> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MoveBody {
-    member_id: Option<String>,
-}
-
 /// `GET /v1/rewards`.
 pub(crate) async fn list(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> Result<Response, Stop> {
     let target = inbound.target_of_query()?;
@@ -104,7 +99,7 @@ pub(crate) async fn player_move(
 ) -> Result<Response, Stop> {
     inbound.need(&[Role::Member, Role::Service])?;
     inbound.key()?;
-    let MoveBody { member_id } = inbound.json()?;
+    let PlayerMoveBody { member_id } = inbound.json()?;
     let target = inbound.target(member_id.as_deref(), "member_id")?;
     let at = inbound.place_in(&target, id)?;
     let actor = (!target.own).then(|| inbound.principal.actor());
@@ -121,6 +116,7 @@ pub(crate) async fn member(
     inbound.need(&[Role::Admin])?;
     let target = inbound.target_of_path(id)?;
     match part {
+        MemberPart::Export => crate::member_export::export(inbound, objects, &target).await,
         MemberPart::Whole => lookup::put_member(inbound, objects, &target).await,
         MemberPart::Wallet => inbound.send(objects, &target, MemberOp::Wallet).await,
         MemberPart::Ledger => {

@@ -1,25 +1,40 @@
 //! The route table: which path and method does what, and who may.
 
 use crate::administer;
-use crate::answer::Answer;
+use crate::answer::{Answer, HOLD_HEADER};
+use crate::api_keys;
+use crate::auth::{authenticate, permit};
+use crate::breaker;
 use crate::callback;
-use crate::calls::{Objects, read_json};
+use crate::campaign_calls;
 use crate::config::Config;
+use crate::cursor::Cursors;
 use crate::endpoint_admin;
+use crate::explain;
+use crate::flood;
+use crate::gate;
 use crate::history;
-use crate::inbound::{Inbound, Stop, authenticate, query_of, read_body};
+use crate::inbound::{Inbound, Stop, query_of, read_body};
+use crate::inspect;
+use crate::keys;
 use crate::log::Line;
 use crate::lookup;
+use crate::member_erase;
 use crate::merchant::ENVIRONMENT_OBJECT;
 use crate::merchant_calls::{MerchantOp, RootsAnswer};
 use crate::metrics;
+use crate::objects::{Objects, read_json};
 use crate::orders::{self, OrderPart};
 use crate::platform::Fault;
 use crate::pools;
 use crate::redeem;
 use crate::rewards::{self, MemberPart, Recovery, RewardCommand};
+use crate::search;
+use crate::throttle::{self, Source};
 use crate::till;
+use counterfoil_core::access::{self, Operation};
 use counterfoil_core::hex;
+use counterfoil_core::keys::EPOCH_MAX;
 use counterfoil_core::limits::{BODY_BYTES_MAX, UPLOAD_BYTES_MAX};
 use counterfoil_core::reward::life::PlayerMove;
 use counterfoil_core::time::Instant;
@@ -29,7 +44,11 @@ use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use std::cell::Cell;
 use std::rc::Rc;
-use worker::{Env, Method, Request, Response};
+use worker::{Context, Env, Method, Request, Response};
+
+/// Signs for anybody: local development only, and so not one of [`access::OPERATIONS`].
+#[cfg(feature = "dev")]
+const DEV_TOKEN: Operation = Operation { method: "POST", path: "/dev/token", access: access::Access::Anyone };
 
 /// A known path, with what its parameters say.
 enum Route {
@@ -47,6 +66,18 @@ enum Route {
     CampaignMove(u16, CampaignStatus),
     Batches(u16),
     Batch(u16, String),
+    Recalls(u16),
+    Recall(u16, String),
+    PrintKey(u16),
+    BreakerReset(u16),
+    Keys,
+    KeysRotate,
+    KeyRevoke(u8),
+    Inspect,
+    Explain,
+    RedemptionsExport,
+    ApiKeys,
+    ApiKey(String),
     Recovery(String, Recovery),
     Rewards,
     Reward(String),
@@ -99,6 +130,7 @@ impl Route {
         };
         Some(match segments.as_slice() {
             ["v1", "redemptions"] => Self::Redemptions,
+            ["v1", "redemptions", "export"] => Self::RedemptionsExport,
             ["v1", "redemptions", id] => Self::Redemption((*id).to_owned()),
             ["v1", "redemptions", id, "retry"] => Self::Recovery((*id).to_owned(), Recovery::Retry),
             ["v1", "redemptions", id, "resolve"] => Self::Recovery((*id).to_owned(), Recovery::Resolve),
@@ -110,6 +142,7 @@ impl Route {
             ["v1", "rewards", id, "decline"] => Self::RewardMove((*id).to_owned(), PlayerMove::Decline),
             ["v1", "members"] => Self::Members,
             ["v1", "members", id] => Self::Member(decoded(id), MemberPart::Whole),
+            ["v1", "members", id, "export"] => Self::Member(decoded(id), MemberPart::Export),
             ["v1", "members", id, "wallet"] => Self::Member(decoded(id), MemberPart::Wallet),
             ["v1", "members", id, "ledger"] => Self::Member(decoded(id), MemberPart::Ledger),
             ["v1", "members", id, "redemptions"] => Self::Member(decoded(id), MemberPart::Redemptions),
@@ -130,6 +163,13 @@ impl Route {
                 Self::MemberReward(decoded(id), (*rid).to_owned(), RewardCommand::Fulfilment)
             }
             ["v1", "codes", "preview"] => Self::Preview,
+            ["v1", "codes", "inspect"] => Self::Inspect,
+            ["v1", "explain"] => Self::Explain,
+            ["v1", "keys"] => Self::Keys,
+            ["v1", "keys", "rotate"] => Self::KeysRotate,
+            ["v1", "keys", epoch, "revoke"] => Self::KeyRevoke(epoch_of(epoch)?),
+            ["v1", "api-keys"] => Self::ApiKeys,
+            ["v1", "api-keys", id] => Self::ApiKey((*id).to_owned()),
             ["v1", "codes", code, "redemptions"] => {
                 // What is no UTF-8 becomes characters that no code has, and so a malformed code.
                 Self::CodeRedemptions(decoded(code))
@@ -144,6 +184,10 @@ impl Route {
             ["v1", "campaigns", id, "activate"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Active),
             ["v1", "campaigns", id, "pause"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Paused),
             ["v1", "campaigns", id, "end"] => Self::CampaignMove(campaign(id)?, CampaignStatus::Ended),
+            ["v1", "campaigns", id, "recalls"] => Self::Recalls(campaign(id)?),
+            ["v1", "campaigns", id, "recalls", recall] => Self::Recall(campaign(id)?, (*recall).to_owned()),
+            ["v1", "campaigns", id, "print-key"] => Self::PrintKey(campaign(id)?),
+            ["v1", "campaigns", id, "breaker", "reset"] => Self::BreakerReset(campaign(id)?),
             ["v1", "campaigns", id, "batches", batch] => Self::Batch(campaign(id)?, (*batch).to_owned()),
             ["v1", "campaigns", id, "batches"] => Self::Batches(campaign(id)?),
             ["v1", "fulfilments", id] => Self::Fulfilment((*id).to_owned()),
@@ -184,6 +228,29 @@ impl Route {
         })
     }
 
+    /// Whether it is read in pages.
+    const fn lists(&self) -> bool {
+        matches!(
+            self,
+            Self::Redemptions
+                | Self::Ledger
+                | Self::Rewards
+                | Self::RewardDefinitions
+                | Self::Campaigns
+                | Self::Batches(_)
+                | Self::Recalls(_)
+                | Self::Member(_, MemberPart::Ledger | MemberPart::Redemptions | MemberPart::Rewards)
+                | Self::Order(_, OrderPart::Holds)
+                | Self::Pools
+                | Self::PoolQuarantine(_)
+                | Self::Webhooks
+                | Self::WebhookDeliveries(_)
+                | Self::ApiKeys
+                | Self::Audit
+                | Self::Catalogue
+        )
+    }
+
     /// Whether this is a request for a redemption.
     const fn redeems(&self, post: bool) -> bool {
         post && matches!(
@@ -192,106 +259,149 @@ impl Route {
         )
     }
 
-    /// The path without its parameters, and its methods.
-    const fn describe(&self) -> (&'static str, &'static str) {
+    /// The path without its parameters, as [`access::OPERATIONS`] has it.
+    const fn path(&self) -> &'static str {
         match self {
-            Self::Redemptions => ("/v1/redemptions", "GET, POST"),
-            Self::Redemption(_) => ("/v1/redemptions/{id}", "GET"),
-            Self::CodeRedemptions(_) => ("/v1/codes/{code}/redemptions", "POST"),
-            Self::Preview => ("/v1/codes/preview", "POST"),
-            Self::Wallet => ("/v1/wallet", "GET"),
-            Self::Ledger => ("/v1/ledger", "GET"),
-            Self::Events => ("/v1/events", "GET"),
-            Self::RewardDefinitions => ("/v1/reward-definitions", "GET, POST"),
-            Self::RewardDefinition(_) => ("/v1/reward-definitions/{reward_id}", "GET, PATCH"),
-            Self::Campaigns => ("/v1/campaigns", "GET, POST"),
-            Self::Campaign(_) => ("/v1/campaigns/{campaign}", "GET, PATCH"),
-            Self::CampaignMove(_, CampaignStatus::Active) => ("/v1/campaigns/{campaign}/activate", "POST"),
-            Self::CampaignMove(_, CampaignStatus::Paused) => ("/v1/campaigns/{campaign}/pause", "POST"),
-            Self::CampaignMove(..) => ("/v1/campaigns/{campaign}/end", "POST"),
-            Self::Batches(_) => ("/v1/campaigns/{campaign}/batches", "GET, POST"),
-            Self::Batch(..) => ("/v1/campaigns/{campaign}/batches/{batch_id}", "GET"),
-            Self::Recovery(_, Recovery::Retry) => ("/v1/redemptions/{id}/retry", "POST"),
-            Self::Recovery(_, Recovery::Resolve) => ("/v1/redemptions/{id}/resolve", "POST"),
-            Self::Recovery(_, Recovery::Reset) => ("/v1/redemptions/{id}/reset", "POST"),
-            Self::Rewards => ("/v1/rewards", "GET"),
-            Self::Reward(_) => ("/v1/rewards/{id}", "GET"),
-            Self::RewardMove(_, PlayerMove::Claim) => ("/v1/rewards/{id}/claim", "POST"),
-            Self::RewardMove(_, PlayerMove::Activate) => ("/v1/rewards/{id}/activate", "POST"),
-            Self::RewardMove(_, PlayerMove::Decline) => ("/v1/rewards/{id}/decline", "POST"),
-            Self::Members => ("/v1/members", "GET"),
-            Self::Member(_, MemberPart::Whole) => ("/v1/members/{id}", "PUT"),
-            Self::Member(_, MemberPart::Wallet) => ("/v1/members/{id}/wallet", "GET"),
-            Self::Member(_, MemberPart::Ledger) => ("/v1/members/{id}/ledger", "GET"),
-            Self::Member(_, MemberPart::Redemptions) => ("/v1/members/{id}/redemptions", "GET"),
-            Self::Member(_, MemberPart::Rewards) => ("/v1/members/{id}/rewards", "GET, POST"),
-            Self::MemberReward(_, _, RewardCommand::Delete) => ("/v1/members/{id}/rewards/{rid}", "DELETE"),
-            Self::MemberReward(_, _, RewardCommand::Claim) => ("/v1/members/{id}/rewards/{rid}/claim", "POST"),
-            Self::MemberReward(_, _, RewardCommand::Activate) => ("/v1/members/{id}/rewards/{rid}/activate", "POST"),
-            Self::MemberReward(_, _, RewardCommand::Retry) => ("/v1/members/{id}/rewards/{rid}/retry", "POST"),
-            Self::MemberReward(_, _, RewardCommand::Fulfilment) => {
-                ("/v1/members/{id}/rewards/{rid}/fulfilment", "PATCH")
-            }
-            Self::Fulfilment(_) => ("/v1/fulfilments/{id}", "POST"),
-            Self::Pools => ("/v1/pools", "GET, POST"),
-            Self::Pool(_) => ("/v1/pools/{pool_id}", "GET, PATCH"),
-            Self::PoolCodes(_) => ("/v1/pools/{pool_id}/codes", "POST"),
-            Self::PoolQuarantine(_) => ("/v1/pools/{pool_id}/quarantine", "GET"),
-            Self::PoolRelease(_) => ("/v1/pools/{pool_id}/quarantine/release", "POST"),
-            Self::Webhooks => ("/v1/webhooks", "GET, POST"),
-            Self::Webhook(_) => ("/v1/webhooks/{endpoint_id}", "GET, DELETE"),
-            Self::WebhookRotate(_) => ("/v1/webhooks/{endpoint_id}/rotate", "POST"),
-            Self::WebhookTest(_) => ("/v1/webhooks/{endpoint_id}/test", "POST"),
-            Self::WebhookDeliveries(_) => ("/v1/webhooks/{endpoint_id}/deliveries", "GET"),
-            Self::WebhookResend(..) => ("/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend", "POST"),
-            Self::Audit => ("/v1/audit", "GET"),
-            Self::AuditExport => ("/v1/audit/export", "GET"),
-            Self::Stats => ("/v1/stats", "GET"),
-            Self::Settings => ("/v1/settings", "GET, PATCH"),
-            Self::Order(_, OrderPart::Holds) => ("/v1/orders/{order}/holds", "GET, POST"),
-            Self::Order(_, OrderPart::Hold(_)) => ("/v1/orders/{order}/holds/{id}", "GET, DELETE"),
-            Self::Order(_, OrderPart::Commit) => ("/v1/orders/{order}/commit", "POST"),
-            Self::Order(_, OrderPart::Release) => ("/v1/orders/{order}/release", "POST"),
-            Self::TillLookup => ("/v1/till/lookup", "POST"),
-            Self::Quotes => ("/v1/till/quotes", "POST"),
-            Self::Quote(_) => ("/v1/till/quotes/{id}", "GET, DELETE"),
-            Self::QuoteConfirm(_) => ("/v1/till/quotes/{id}/confirm", "POST"),
-            Self::Reversal(_) => ("/v1/redemptions/{id}/reversal", "POST"),
-            Self::Adjustments(_) => ("/v1/members/{id}/adjustments", "POST"),
-            Self::Catalogue => ("/v1/catalogue", "GET"),
-            Self::Verify => ("/v1/verify", "POST"),
-            Self::Metrics => ("/metrics", "GET"),
-            Self::Health => ("/healthz", "GET"),
+            Self::Redemptions => "/v1/redemptions",
+            Self::Redemption(_) => "/v1/redemptions/{id}",
+            Self::CodeRedemptions(_) => "/v1/codes/{code}/redemptions",
+            Self::Preview => "/v1/codes/preview",
+            Self::Wallet => "/v1/wallet",
+            Self::Ledger => "/v1/ledger",
+            Self::Events => "/v1/events",
+            Self::RewardDefinitions => "/v1/reward-definitions",
+            Self::RewardDefinition(_) => "/v1/reward-definitions/{reward_id}",
+            Self::Campaigns => "/v1/campaigns",
+            Self::Campaign(_) => "/v1/campaigns/{campaign}",
+            Self::CampaignMove(_, CampaignStatus::Active) => "/v1/campaigns/{campaign}/activate",
+            Self::CampaignMove(_, CampaignStatus::Paused) => "/v1/campaigns/{campaign}/pause",
+            Self::CampaignMove(..) => "/v1/campaigns/{campaign}/end",
+            Self::Batches(_) => "/v1/campaigns/{campaign}/batches",
+            Self::Batch(..) => "/v1/campaigns/{campaign}/batches/{batch_id}",
+            Self::Recalls(_) => "/v1/campaigns/{campaign}/recalls",
+            Self::Recall(..) => "/v1/campaigns/{campaign}/recalls/{recall_id}",
+            Self::PrintKey(_) => "/v1/campaigns/{campaign}/print-key",
+            Self::BreakerReset(_) => "/v1/campaigns/{campaign}/breaker/reset",
+            Self::Keys => "/v1/keys",
+            Self::KeysRotate => "/v1/keys/rotate",
+            Self::KeyRevoke(_) => "/v1/keys/{epoch}/revoke",
+            Self::Inspect => "/v1/codes/inspect",
+            Self::Explain => "/v1/explain",
+            Self::RedemptionsExport => "/v1/redemptions/export",
+            Self::ApiKeys => "/v1/api-keys",
+            Self::ApiKey(_) => "/v1/api-keys/{key_id}",
+            Self::Recovery(_, Recovery::Retry) => "/v1/redemptions/{id}/retry",
+            Self::Recovery(_, Recovery::Resolve) => "/v1/redemptions/{id}/resolve",
+            Self::Recovery(_, Recovery::Reset) => "/v1/redemptions/{id}/reset",
+            Self::Rewards => "/v1/rewards",
+            Self::Reward(_) => "/v1/rewards/{id}",
+            Self::RewardMove(_, PlayerMove::Claim) => "/v1/rewards/{id}/claim",
+            Self::RewardMove(_, PlayerMove::Activate) => "/v1/rewards/{id}/activate",
+            Self::RewardMove(_, PlayerMove::Decline) => "/v1/rewards/{id}/decline",
+            Self::Members => "/v1/members",
+            Self::Member(_, MemberPart::Whole) => "/v1/members/{id}",
+            Self::Member(_, MemberPart::Export) => "/v1/members/{id}/export",
+            Self::Member(_, MemberPart::Wallet) => "/v1/members/{id}/wallet",
+            Self::Member(_, MemberPart::Ledger) => "/v1/members/{id}/ledger",
+            Self::Member(_, MemberPart::Redemptions) => "/v1/members/{id}/redemptions",
+            Self::Member(_, MemberPart::Rewards) => "/v1/members/{id}/rewards",
+            Self::MemberReward(_, _, RewardCommand::Delete) => "/v1/members/{id}/rewards/{rid}",
+            Self::MemberReward(_, _, RewardCommand::Claim) => "/v1/members/{id}/rewards/{rid}/claim",
+            Self::MemberReward(_, _, RewardCommand::Activate) => "/v1/members/{id}/rewards/{rid}/activate",
+            Self::MemberReward(_, _, RewardCommand::Retry) => "/v1/members/{id}/rewards/{rid}/retry",
+            Self::MemberReward(_, _, RewardCommand::Fulfilment) => "/v1/members/{id}/rewards/{rid}/fulfilment",
+            Self::Fulfilment(_) => "/v1/fulfilments/{id}",
+            Self::Pools => "/v1/pools",
+            Self::Pool(_) => "/v1/pools/{pool_id}",
+            Self::PoolCodes(_) => "/v1/pools/{pool_id}/codes",
+            Self::PoolQuarantine(_) => "/v1/pools/{pool_id}/quarantine",
+            Self::PoolRelease(_) => "/v1/pools/{pool_id}/quarantine/release",
+            Self::Webhooks => "/v1/webhooks",
+            Self::Webhook(_) => "/v1/webhooks/{endpoint_id}",
+            Self::WebhookRotate(_) => "/v1/webhooks/{endpoint_id}/rotate",
+            Self::WebhookTest(_) => "/v1/webhooks/{endpoint_id}/test",
+            Self::WebhookDeliveries(_) => "/v1/webhooks/{endpoint_id}/deliveries",
+            Self::WebhookResend(..) => "/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/resend",
+            Self::Audit => "/v1/audit",
+            Self::AuditExport => "/v1/audit/export",
+            Self::Stats => "/v1/stats",
+            Self::Settings => "/v1/settings",
+            Self::Order(_, OrderPart::Holds) => "/v1/orders/{order}/holds",
+            Self::Order(_, OrderPart::Hold(_)) => "/v1/orders/{order}/holds/{id}",
+            Self::Order(_, OrderPart::Commit) => "/v1/orders/{order}/commit",
+            Self::Order(_, OrderPart::Release) => "/v1/orders/{order}/release",
+            Self::TillLookup => "/v1/till/lookup",
+            Self::Quotes => "/v1/till/quotes",
+            Self::Quote(_) => "/v1/till/quotes/{id}",
+            Self::QuoteConfirm(_) => "/v1/till/quotes/{id}/confirm",
+            Self::Reversal(_) => "/v1/redemptions/{id}/reversal",
+            Self::Adjustments(_) => "/v1/members/{id}/adjustments",
+            Self::Catalogue => "/v1/catalogue",
+            Self::Verify => "/v1/verify",
+            Self::Metrics => "/metrics",
+            Self::Health => "/healthz",
             #[cfg(feature = "dev")]
-            Self::DevToken => ("/dev/token", "POST"),
+            Self::DevToken => "/dev/token",
         }
     }
+
+    /// What a method does here; `None` where it does nothing.
+    fn operation(&self, method: &str) -> Option<&'static Operation> {
+        #[cfg(feature = "dev")]
+        if let Self::DevToken = self {
+            return (method == DEV_TOKEN.method).then_some(&DEV_TOKEN);
+        }
+        access::operation(method, self.path())
+    }
+
+    /// Its methods, as the header `Allow` lists them.
+    fn methods(&self) -> String {
+        #[cfg(feature = "dev")]
+        if let Self::DevToken = self {
+            return format!("{}, OPTIONS", DEV_TOKEN.method);
+        }
+        access::methods(self.path())
+    }
+}
+
+/// The number of a key epoch.
+fn epoch_of(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|epoch| *epoch <= EPOCH_MAX && text.len() == 1)
 }
 
 /// Answers a request.
 pub(crate) async fn route(
     mut request: Request,
     arrived: Instant,
-    env: &Env,
+    (env, context): (&Env, &Context),
     config: &Config,
 ) -> Result<Response, Fault> {
     let route = Route::of(&request.path());
+    let instance = route.as_ref().map_or("/", Route::path);
+    let admitted = flood::admits_address(env, throttle::network(&request)?.as_ref()).await
+        || authenticate(&request, &Objects(env), config, instance)
+            .await
+            .is_ok_and(|caller| caller.role == Role::Service);
     // Only whoever may upload is read at such length.
-    let uploads = matches!(route, Some(Route::PoolCodes(_)))
-        && authenticate(&request, config, "/v1/pools/{pool_id}/codes").is_ok_and(|caller| caller.role == Role::Admin);
+    let uploads = admitted
+        && matches!(route, Some(Route::PoolCodes(_)))
+        && authenticate(&request, &Objects(env), config, "/v1/pools/{pool_id}/codes")
+            .await
+            .is_ok_and(|caller| caller.role == Role::Admin);
     let body = read_body(&mut request, if uploads { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX }).await?;
-    let Some(route) = route else {
-        return Answer::error(&ProtocolError::NotFound, "/")?.into_response();
-    };
-    let (instance, methods) = route.describe();
-    let method = request.method();
-    let allowed = methods.split(", ").any(|allowed| allowed == method.as_ref());
-    if !allowed {
-        let answer = Answer::error(&ProtocolError::HttpMethodNotAllowed, instance)?;
-        return answer.header("Allow", format!("{methods}, OPTIONS")).into_response();
+    if !admitted {
+        return flood::refused(config, instance)?.into_response();
     }
+    let Some(route) = route else {
+        return Answer::error(&ProtocolError::NotFound, instance)?.into_response();
+    };
+    // As it was sent: the platform's binding takes any method that it does not know for GET.
+    let Some(operation) = route.operation(&request.inner().method()) else {
+        let answer = Answer::error(&ProtocolError::HttpMethodNotAllowed, instance)?;
+        return answer.header("Allow", route.methods()).into_response();
+    };
     check_roots(env, config).await?;
-    match dispatch(route, (request, arrived), body, env, config, instance).await {
+    match dispatch((route, operation), (request, arrived), body, (env, context), config).await {
         Ok(response) => Ok(response),
         Err(Stop::Answer(answer)) => answer.into_response(),
         Err(Stop::Fault(fault)) => Answer::fault(&fault, instance).into_response(),
@@ -299,14 +409,13 @@ pub(crate) async fn route(
 }
 
 async fn dispatch(
-    route: Route,
+    (route, operation): (Route, &'static Operation),
     (request, arrived): (Request, Instant),
     body: Option<Vec<u8>>,
-    env: &Env,
+    (env, context): (&Env, &Context),
     config: &Config,
-    instance: &'static str,
 ) -> Result<Response, Stop> {
-    let method = request.method();
+    let (method, instance) = (request.method(), operation.path);
     if let Route::Health = route {
         return Ok(health(config)?.into_response()?);
     }
@@ -321,18 +430,30 @@ async fn dispatch(
     if let Route::Fulfilment(id) = &route {
         return Box::pin(callback::take(&request, body, objects, config, instance, id)).await;
     }
-    let principal = authenticate(&request, config, instance)?;
-    let query = query_of(&request);
+    let principal = authenticate(&request, objects, config, instance).await?;
+    permit(&principal, operation, instance)?;
+    let mut query = query_of(&request);
+    let listed = method == Method::Get && route.lists();
+    let cursors =
+        listed.then(|| Cursors::of(config, &principal.merchant, &request.path(), &mut query, instance)).transpose()?;
     let line = Rc::new(Line::new(arrived));
-    let inbound = Inbound { request, config, principal, instance, query, body, line: Rc::clone(&line) };
     let post = method == Method::Post;
+    let tries_codes = route.redeems(post) || matches!(route, Route::Preview);
+    if tries_codes && !flood::admits_caller(env, &principal).await {
+        return Err(Stop::Answer(Box::new(flood::refused(config, instance)?)));
+    }
+    let source = Source::of(&request, config, &principal)?;
+    // What an administrator changes counts for the very next request.
+    let changed = (principal.role == Role::Admin && method != Method::Get).then(|| principal.merchant.clone());
+    let settings = matches!(route, Route::Settings);
+    let inbound = Inbound { request, config, principal, instance, query, body, line: Rc::clone(&line) };
     // Calls that redeem leave a line in the log.
     let logged = route.redeems(post).then(|| inbound.principal.merchant.clone());
     // Boxed: the future of every handler is compiled on its own, instead of all within one.
     let handling: LocalBoxFuture<'_, Result<Response, Stop>> = match route {
         Route::Redemptions if post => Box::pin(redeem::redeem(inbound, objects, None)),
         Route::CodeRedemptions(code) => Box::pin(redeem::redeem(inbound, objects, Some(code))),
-        Route::Redemptions if history::asks_for_all(&inbound.query) => Box::pin(history::redemptions(inbound, objects)),
+        Route::Redemptions if history::asks_for_all(&inbound.query) => Box::pin(search::list(inbound, objects)),
         Route::Redemptions => Box::pin(redeem::history(inbound, objects)),
         Route::Redemption(id) => Box::pin(async move { redeem::read(inbound, objects, &id).await }),
         Route::Preview => Box::pin(redeem::preview(inbound, objects)),
@@ -355,6 +476,21 @@ async fn dispatch(
         Route::Batches(campaign) if post => Box::pin(administer::batch(inbound, objects, campaign)),
         Route::Batches(campaign) => Box::pin(administer::batches(inbound, objects, campaign)),
         Route::Batch(campaign, batch) => Box::pin(administer::read_batch(inbound, objects, campaign, batch)),
+        Route::Recalls(campaign) if post => Box::pin(campaign_calls::recall(inbound, objects, campaign)),
+        Route::Recalls(campaign) => Box::pin(campaign_calls::recalls(inbound, objects, campaign)),
+        Route::Recall(campaign, id) => Box::pin(campaign_calls::read_recall(inbound, objects, campaign, id)),
+        Route::PrintKey(campaign) => Box::pin(campaign_calls::print_key(inbound, objects, campaign)),
+        Route::BreakerReset(campaign) => Box::pin(breaker::reset(inbound, objects, campaign)),
+        Route::Keys => Box::pin(keys::read(inbound, objects)),
+        Route::KeysRotate => Box::pin(keys::rotate(inbound, objects)),
+        Route::KeyRevoke(epoch) => Box::pin(keys::revoke(inbound, objects, epoch)),
+        Route::Inspect => Box::pin(inspect::inspect(inbound, objects)),
+        Route::Explain => Box::pin(explain::explain(inbound, objects)),
+        Route::RedemptionsExport => Box::pin(search::export(inbound, objects)),
+        Route::ApiKeys if post => Box::pin(api_keys::create(inbound, objects)),
+        Route::ApiKeys => Box::pin(api_keys::list(inbound, objects)),
+        Route::ApiKey(id) if method == Method::Delete => Box::pin(api_keys::delete(inbound, objects, id)),
+        Route::ApiKey(id) => Box::pin(api_keys::read(inbound, objects, id)),
         Route::Recovery(id, wanted) => Box::pin(async move { rewards::recover(inbound, objects, &id, wanted).await }),
         Route::Rewards => Box::pin(rewards::list(inbound, objects)),
         Route::Reward(id) => Box::pin(async move { rewards::read(inbound, objects, &id).await }),
@@ -364,6 +500,9 @@ async fn dispatch(
         Route::Members => Box::pin(lookup::members(inbound, objects)),
         Route::Member(id, MemberPart::Rewards) if post => {
             Box::pin(async move { rewards::give(inbound, objects, &id).await })
+        }
+        Route::Member(id, MemberPart::Whole) if method == Method::Delete => {
+            Box::pin(async move { member_erase::erase(inbound, objects, &id).await })
         }
         Route::Member(id, part) => Box::pin(async move { rewards::member(inbound, objects, &id, part).await }),
         Route::MemberReward(id, rid, wanted) => {
@@ -407,10 +546,24 @@ async fn dispatch(
         Route::DevToken => return Ok(Answer::error(&ProtocolError::NotFound, instance)?.into_response()?),
     };
     let answered = handling.await;
+    if let Some(merchant) = changed {
+        gate::forget(&merchant);
+        if settings {
+            throttle::forget(&merchant);
+        }
+    }
+    if let (Some(source), Ok(response)) = (source, &answered)
+        && response.headers().has(HOLD_HEADER)?
+    {
+        context.wait_until(source.tell(env.clone()));
+    }
     if let Some(merchant) = logged {
         line.write(&merchant, instance, &answered);
     }
-    answered
+    match cursors {
+        Some(cursors) => Ok(cursors.seal(config, answered?).await?),
+        None => answered,
+    }
 }
 
 fn health(config: &Config) -> Result<Answer, Fault> {

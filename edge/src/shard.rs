@@ -4,25 +4,27 @@
 
 use crate::answer::{Answer, finish, finish_alarm};
 use crate::calls::{
-    CampaignOp, Count, MemberCall, MemberOp, Objects, PreviewAnswer, Pulled, Recognised, ShardOp, VersionAnswer,
-    Violations, read_call, read_json,
+    CampaignOp, Count, Kept, MemberCall, MemberOp, Pulled, Recognised, ShardOp, Undone, VersionAnswer, Violations,
 };
 use crate::config::Config;
 use crate::due;
 use crate::group::Group;
+use crate::objects::{Objects, read_call, read_json};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
+use crate::shard_calendar::Calendars;
+use crate::shard_portions::{Portions, RETURN_ITEM, is_open};
 use crate::shard_store::ShardStore;
+use counterfoil_core::calendar::Calendar;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::INQUIRE_AFTER_MS;
+use counterfoil_core::protocol::portion::{Meter, Need};
 use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
-use counterfoil_core::refusal::Refusal;
-use counterfoil_core::rules::{Facts, Rules, evaluate, recognised};
+use counterfoil_core::rules::{Facts, Rules, Usage, recognised};
 use counterfoil_core::time::Instant;
 use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{Preview, PreviewCampaign, PreviewReward, PreviewRule, Verdict};
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -45,16 +47,34 @@ pub struct CodeShard {
     inner: Rc<Inner>,
 }
 
-struct Inner {
+/// What every part of a shard shares.
+pub(crate) struct Inner {
     state: State,
-    env: Env,
-    storage: SyncStorage,
+    pub(crate) env: Env,
+    pub(crate) storage: SyncStorage,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     rules: RefCell<Option<Rc<Rules>>>,
     pulled_at: Cell<Option<Instant>>,
-    group: Group<Intent, PrepareAnswer>,
+    group: Group<Attempt, Outcome>,
     settled: RefCell<Vec<(Rid, Fingerprint)>>,
+    calendars: Calendars,
+    pub(crate) portions: Portions,
+}
+
+/// An intent on its way into a group.
+pub(crate) struct Attempt {
+    pub(crate) intent: Intent,
+    /// Limits of the campaign of which nothing is left anywhere, as the Campaign has said for this very attempt.
+    pub(crate) exhausted: Vec<Meter>,
+}
+
+/// What became of an intent in a group.
+#[allow(clippy::large_enum_variant, reason = "one for each question to a shard")]
+pub(crate) enum Outcome {
+    Answer(PrepareAnswer),
+    /// This shard's portions do not cover it: others were faster.
+    Short,
 }
 
 impl DurableObject for CodeShard {
@@ -70,6 +90,8 @@ impl DurableObject for CodeShard {
             pulled_at: Cell::new(None),
             group: Group::default(),
             settled: RefCell::new(Vec::new()),
+            calendars: Calendars::default(),
+            portions: Portions::default(),
         };
         if let Err(fault) = inner.load() {
             fault.log("shard_failed");
@@ -97,19 +119,18 @@ impl CodeShard {
                 if let Some(code) = intent.code() {
                     inner.know(&code.facts).await?;
                 }
-                let reply = inner.enqueue(intent).await?;
-                Answer::json(200, &reply)
+                Answer::json(200, &inner.take_in(intent).await?)
             }
-            ShardOp::Recognise { facts } => {
+            ShardOp::Recognise { facts, mref } => {
                 inner.know(&facts).await?;
-                Answer::json(200, &Recognised { recognised: recognised(inner.rules().as_deref(), &facts) })
+                let answer = match inner.elsewhere(facts.seq, &mref) {
+                    Some(shard) => Kept::Elsewhere { shard },
+                    None => Kept::Here(Recognised { recognised: recognised(inner.rules().as_deref(), &facts) }),
+                };
+                Answer::json(200, &answer)
             }
-            ShardOp::Preview { facts, mref } => {
-                inner.know(&facts).await?;
-                // What a checkout has used in the meantime is not held any more.
-                inner.close_settled();
-                Answer::json(200, &PreviewAnswer { preview: inner.preview(&facts, &mref)? })
-            }
+            ShardOp::Preview { facts, mref } => inner.answer_preview(&facts, &mref).await,
+            ShardOp::Look { facts, mref } => inner.answer_look(&facts, &mref).await,
             ShardOp::Settle { rid, fp, fate, deadline } => {
                 match fate {
                     // The same command may be here again by now: what came too late is asked about.
@@ -130,9 +151,17 @@ impl CodeShard {
                 Answer::json(200, &serde_json::json!({}))
             }
             ShardOp::Undo { rid, seq } => {
-                inner.storage.transaction(|| inner.undo(&rid, seq))?;
-                Answer::json(200, &serde_json::json!({}))
+                if inner.rules().is_none() {
+                    inner.pull().await?;
+                }
+                let undone = inner.storage.transaction(|| inner.undo(&rid, seq))?;
+                Answer::json(200, &undone)
             }
+            ShardOp::HandBack { meter, given, heard, version } => {
+                Answer::json(200, &inner.hand_back(meter, (given, heard), version).await?)
+            }
+            ShardOp::Taken { meters } => Answer::json(200, &inner.taken(&meters)?),
+            ShardOp::Uses { seq } => Answer::json(200, &inner.uses(seq)?),
             ShardOp::Rules { rules } => Answer::json(200, &VersionAnswer { version: inner.adopt(rules)? }),
             ShardOp::Count => Answer::json(200, &Count { redeemed: inner.store().total()? }),
             ShardOp::Verify => Answer::json(200, &Violations { violations: inner.verify()? }),
@@ -141,7 +170,7 @@ impl CodeShard {
 }
 
 impl Inner {
-    fn store(&self) -> ShardStore<'_> {
+    pub(crate) fn store(&self) -> ShardStore<'_> {
         ShardStore(&self.storage)
     }
 
@@ -152,7 +181,7 @@ impl Inner {
         Ok(())
     }
 
-    fn rules(&self) -> Option<Rc<Rules>> {
+    pub(crate) fn rules(&self) -> Option<Rc<Rules>> {
         self.rules.borrow().clone()
     }
 
@@ -165,13 +194,13 @@ impl Inner {
     }
 
     /// This object's campaign: `merchant/campaign`, and its own number.
-    fn campaign(&self) -> Result<(String, u32), Fault> {
+    pub(crate) fn campaign(&self) -> Result<(String, u32), Fault> {
         let name = self.name.borrow().clone().ok_or_else(|| Fault::new("a shard without a name"))?;
         let (campaign, shard) = name.rsplit_once('/').ok_or_else(|| Fault::new("a shard with a bad name"))?;
         Ok((campaign.to_owned(), shard.parse().map_err(|_| Fault::new("a shard with a bad number"))?))
     }
 
-    fn merchant(&self) -> Result<MerchantId, Fault> {
+    pub(crate) fn merchant(&self) -> Result<MerchantId, Fault> {
         let (campaign, _) = self.campaign()?;
         let (merchant, _) = campaign.split_once('/').ok_or_else(|| Fault::new("a shard without a merchant"))?;
         MerchantId::new(merchant).map_err(|_| Fault::new("a shard with a bad merchant"))
@@ -179,22 +208,44 @@ impl Inner {
 
     /// Takes newer rules; never goes back. Answers the version that counts.
     fn adopt(&self, rules: Rules) -> Result<u32, Fault> {
-        let known = self.rules.borrow().as_ref().map_or(0, |rules| rules.version);
-        if rules.version > known {
-            self.store().set_rules(&rules)?;
-            let version = rules.version;
-            *self.rules.borrow_mut() = Some(Rc::new(rules));
+        let known = self.rules();
+        let version = known.as_ref().map_or(0, |rules| rules.version);
+        if rules.version <= version {
             return Ok(version);
         }
-        Ok(known)
+        self.storage.transaction(|| {
+            let store = self.store();
+            store.set_rules(&rules)?;
+            if rules.shards > 1 { store.adapt_portions(known.as_deref(), &rules) } else { store.allow(&rules) }
+        })?;
+        let version = rules.version;
+        *self.rules.borrow_mut() = Some(Rc::new(rules));
+        self.forget_said();
+        Ok(version)
+    }
+
+    /// The windows of an instant in the campaign's zone.
+    pub(crate) fn calendar(&self, rules: &Rules, at: Instant) -> Rc<Calendar> {
+        self.calendars.at(&rules.time_zone, at)
+    }
+
+    /// The shard that keeps a code's uses, where it is not this one.
+    pub(crate) fn elsewhere(&self, seq: u32, mref: &Mref) -> Option<u32> {
+        let (_, own) = self.campaign().ok()?;
+        self.rules().map(|rules| rules.shard_of(seq, mref)).filter(|shard| *shard != own)
     }
 
     /// Pulls the rules when there are none yet, or when this code is not known: it may have been minted since.
-    async fn know(&self, facts: &Facts) -> Result<(), Fault> {
+    pub(crate) async fn know(&self, facts: &Facts) -> Result<(), Fault> {
         let recent = self.pulled_at.get().is_some_and(|at| at.plus_ms(PULL_AGAIN_MS) > now());
         if recognised(self.rules().as_deref(), facts) || recent {
             return Ok(());
         }
+        self.pull().await
+    }
+
+    /// Asks the Campaign for its rules.
+    pub(crate) async fn pull(&self) -> Result<(), Fault> {
         let (campaign, shard) = self.campaign()?;
         let pulled: Pulled =
             read_json(Objects(&self.env).campaign(&campaign, &CampaignOp::Pull { shard }).await?).await?;
@@ -207,25 +258,25 @@ impl Inner {
     }
 
     /// Joins the group under way, or commits at once when idle.
-    async fn enqueue(self: &Rc<Self>, intent: Intent) -> Result<PrepareAnswer, Fault> {
+    pub(crate) async fn enqueue(self: &Rc<Self>, attempt: Attempt) -> Result<Outcome, Fault> {
         let inner = Rc::clone(self);
-        self.group.join(&self.state, intent, move || inner.commit_group()).await
+        self.group.join(&self.state, attempt, move || inner.commit_group()).await
     }
 
     /// One turn: settles what was decided, then each waiting intent in its own transaction. Everything becomes
     /// durable together, and no answer leaves before.
     fn commit_group(&self) {
         self.close_settled();
-        for (intent, sender) in self.group.take() {
-            let answer = self.storage.transaction(|| self.prepare(&intent));
+        for (attempt, sender) in self.group.take() {
+            let outcome = self.storage.transaction(|| self.prepare(&attempt));
             // A receiver that is gone lost nothing: its Member asks again, or this shard asks the Member.
-            let _ = sender.send(answer);
+            let _ = sender.send(outcome);
         }
         self.group.written(&self.state, &self.storage);
     }
 
     /// Closes what Members have told. When it fails the rows stay pending, and the alarm asks the Members.
-    fn close_settled(&self) {
+    pub(crate) fn close_settled(&self) {
         let settled = self.settled.take();
         if settled.is_empty() {
             return;
@@ -236,27 +287,66 @@ impl Inner {
         }
     }
 
-    fn prepare(&self, intent: &Intent) -> Result<PrepareAnswer, Fault> {
+    fn prepare(&self, attempt: &Attempt) -> Result<Outcome, Fault> {
+        let Attempt { intent, exhausted } = attempt;
         let store = self.store();
+        let Some(rules) = self.rules().filter(|rules| rules.shards > 1) else {
+            let step = self.decide(intent, None)?;
+            return self.carry_out(intent, step, &[]).map(Outcome::Answer);
+        };
+        let code = intent.code().ok_or_else(|| Fault::new("an intent about no code"))?;
+        let needs = rules.needs(&self.calendar(&rules, code.facts.at));
+        let (mut used_up, mut short, mut open) = (vec![], false, false);
+        for need in &needs {
+            let free = store.portion(&need.meter, &rules)?.free();
+            if free < need.amount && exhausted.contains(&need.meter) {
+                used_up.push((need.meter, free));
+            } else {
+                short |= free < need.amount;
+                open |= free < need.amount && is_open(need, exhausted);
+            }
+        }
+        // Of two limits the first refuses: one that is undecided is asked about, whatever the later ones say.
+        let step = self.decide(intent, Some(if open { vec![] } else { used_up }))?;
+        if short && matches!(step, PrepareStep::Consume(_)) {
+            return Ok(Outcome::Short);
+        }
+        self.carry_out(intent, step, &needs).map(Outcome::Answer)
+    }
+
+    /// What this shard does with an intent, and nothing is done yet. `left` is what is left of the campaign's limits, where
+    /// other shards have a part in them.
+    pub(crate) fn decide(&self, intent: &Intent, left: Option<Vec<(Meter, u64)>>) -> Result<PrepareStep, Fault> {
         let facts = &intent.code().ok_or_else(|| Fault::new("an intent about no code"))?.facts;
         let rules = self.rules();
+        let zone = rules.as_ref().map_or("UTC", |rules| rules.time_zone.as_str());
+        let calendar = self.calendars.at(zone, facts.at);
         let command = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice());
-        let look = store.look(command, facts, &intent.rid.mref(), rules.as_deref())?;
+        let counted = left.is_none().then_some(&*calendar);
+        let look = self.store().look(command, facts, &intent.rid.mref(), rules.as_deref(), counted)?;
         if look.buried {
             // Decided and given back: this message is an old one.
-            return Ok(PrepareAnswer::Late);
+            return Ok(PrepareStep::Answer(PrepareAnswer::Late));
         }
         let config = Config::of(&self.env)?;
-        let merchant = self.merchant()?;
+        let (merchant, (_, shard)) = (self.merchant()?, self.campaign()?);
         let names = Names { key: &config.id_key, merchant: &merchant };
         let view = ShardView {
             rules: rules.as_deref(),
+            calendar: &calendar,
+            shard,
             pending: look.pending,
             other_pending: look.other_pending,
             used_by_rid: look.used_by_rid,
-            usage: look.usage,
+            usage: Usage { left: left.unwrap_or(look.usage.left), ..look.usage },
         };
-        match prepare(&view, intent, now(), |rid| names.redemption(rid)) {
+        Ok(prepare(&view, intent, now(), |rid| names.redemption(rid)))
+    }
+
+    /// Does it. Run inside a transaction.
+    fn carry_out(&self, intent: &Intent, step: PrepareStep, needs: &[Need]) -> Result<PrepareAnswer, Fault> {
+        let store = self.store();
+        match step {
             PrepareStep::Answer(answer) => Ok(answer),
             PrepareStep::AskFirst => {
                 store.ask_now(&intent.rid.mref(), now())?;
@@ -264,6 +354,7 @@ impl Inner {
                 Ok(PrepareAnswer::Late)
             }
             PrepareStep::Consume(prepared) => {
+                needs.iter().try_for_each(|need| store.spend(need))?;
                 let at = now();
                 let ask_at = at.plus_ms(INQUIRE_AFTER_MS);
                 store.consume(intent, &prepared, ask_at)?;
@@ -293,11 +384,17 @@ impl Inner {
     }
 
     /// A decided use is given back. Repeats find nothing and are acknowledged again.
-    fn undo(&self, rid: &Rid, seq: u32) -> Result<(), Fault> {
+    fn undo(&self, rid: &Rid, seq: u32) -> Result<Kept<Undone>, Fault> {
         let store = self.store();
-        store.bury(rid, now())?;
         let pending = store.pending_seqs(rid)?;
         let step = undo(store.uses(seq, rid)?, !pending.is_empty());
+        if !step.drop_use
+            && !step.drop_pending
+            && let Some(shard) = self.elsewhere(seq, &rid.mref())
+        {
+            return Ok(Kept::Elsewhere { shard });
+        }
+        store.bury(rid, now())?;
         if step.drop_pending {
             // Prepared for another command under the same key, it may be another code's use.
             for pending_seq in pending {
@@ -308,7 +405,7 @@ impl Inner {
         if step.drop_use {
             store.drop_use(seq, rid)?;
         }
-        Ok(())
+        Ok(Kept::Here(Undone {}))
     }
 
     /// Checks this shard's invariants.
@@ -317,37 +414,9 @@ impl Inner {
         let number = campaign.rsplit_once('/').map_or(campaign.as_str(), |(_, number)| number);
         let mut report = Report::of(&format!("campaign/{number}/shard/{shard}"));
         let rules = self.rules();
-        let mut facts = self.store().facts(rules.as_deref().and_then(|rules| rules.uses_per_code))?;
-        facts.total = rules.and_then(|rules| rules.total);
+        let facts = self.store().facts(rules.as_deref())?;
         verify::shard(&facts, &mut report);
         Ok(report.into_violations())
-    }
-
-    fn preview(&self, facts: &Facts, mref: &Mref) -> Result<Option<Preview>, Fault> {
-        let Some(rules) = self.rules().filter(|rules| recognised(Some(rules), facts)) else { return Ok(None) };
-        let config = Config::of(&self.env)?;
-        let merchant = self.merchant()?;
-        let names = Names { key: &config.id_key, merchant: &merchant };
-        let usage = self.store().look((&[], &[]), facts, mref, Some(&rules))?.usage;
-        let verdicts = evaluate(&rules, facts, None, &usage, |rid| names.redemption(rid));
-        let refusal: Option<Refusal> = verdicts.iter().find_map(|(_, refusal)| refusal.clone());
-        let listed = verdicts.into_iter().map(|(rule, refusal)| PreviewRule {
-            rule: rule.to_owned(),
-            passed: refusal.is_none(),
-            detail: refusal.map(|refusal| refusal.detail()),
-        });
-        let recognised_rule = PreviewRule { rule: "code_not_recognised".to_owned(), passed: true, detail: None };
-        Ok(Some(Preview {
-            would: if refusal.is_none() { Verdict::Redeem } else { Verdict::Refuse },
-            refusal,
-            reward: PreviewReward {
-                name: rules.reward.name.clone(),
-                kind: rules.reward.kind,
-                value: rules.reward.value.clone(),
-            },
-            campaign: PreviewCampaign { name: rules.name.clone(), ends_at: rules.ends_at },
-            rules: std::iter::once(recognised_rule).chain(listed).collect(),
-        }))
     }
 
     /// The alarm: asks the Members of intents that have waited too long what became of them.
@@ -359,7 +428,14 @@ impl Inner {
                 let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
                 let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
-                let call = MemberCall { instance: String::new(), member_id: None, refresh: None, arrived: None, op };
+                let call = MemberCall {
+                    instance: String::new(),
+                    member_id: None,
+                    refresh: None,
+                    arrived: None,
+                    notify_days: None,
+                    op,
+                };
                 let objects = Objects(&self.env);
                 let asking = pin!(objects.inquire(&member, &call));
                 // One Member that hangs must not keep the others from being asked.
@@ -386,6 +462,9 @@ impl Inner {
                 }
             }
             self.plan_inquiry()?;
+        }
+        if items.iter().any(|item| item == RETURN_ITEM) {
+            due::survive(&self.storage, RETURN_ITEM, self.return_surplus().await);
         }
         due::rearm(&self.storage)
     }

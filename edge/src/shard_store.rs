@@ -1,14 +1,18 @@
-//! SQL of a CodeShard. A redeemed code costs one row of about 45 bytes; an unredeemed one costs nothing.
+//! SQL of a CodeShard. A redeemed code costs one row of about 50 bytes; an unredeemed one costs nothing.
 
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
+use crate::shard_portions::PORTIONS_SCHEMA;
 use crate::sql::{first, query, run};
+use counterfoil_core::calendar::Calendar;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::{BACKOFF_MAX_MS, DAY_MS};
+use counterfoil_core::protocol::portion::{Meter, Need};
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
-use counterfoil_core::verify::ShardFacts;
+use counterfoil_core::verify::{LimitFacts, PortionFacts, ShardFacts};
+use counterfoil_core::wire::{Budget, WindowKind, money};
 
 /// Inquiries of one alarm turn.
 const INQUIRIES_MAX: u32 = 6;
@@ -46,13 +50,18 @@ impl ShardStore<'_> {
         for statement in [
             due::SCHEMA,
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-            "CREATE TABLE IF NOT EXISTS total (one INTEGER PRIMARY KEY CHECK (one = 1), used INTEGER NOT NULL CHECK (used >= 0)) STRICT",
-            "INSERT INTO total VALUES (1, 0) ON CONFLICT DO NOTHING",
+            // Uses in all, by the currency of what was given (empty where it is no money), with what was given of it.
+            "CREATE TABLE IF NOT EXISTS totals (
+                currency TEXT PRIMARY KEY, used INTEGER NOT NULL CHECK (used >= 0), charged INTEGER NOT NULL CHECK (charged >= 0)
+            ) STRICT, WITHOUT ROWID",
+            // Uses by the campaign's local day: a limit within a window may be set later.
+            "CREATE TABLE IF NOT EXISTS days (day INTEGER PRIMARY KEY, used INTEGER NOT NULL CHECK (used >= 0)) STRICT",
             // Redemptions whose use was given back: a delayed message must not take it again.
             "CREATE TABLE IF NOT EXISTS undone (rid BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
             // rid begins with the member, so one range of the key answers \"this code, this member\".
             "CREATE TABLE IF NOT EXISTS uses (
                 seq INTEGER NOT NULL CHECK (seq BETWEEN 0 AND 16777215), rid BLOB NOT NULL CHECK (length(rid) = 26),
+                day INTEGER NOT NULL, currency TEXT NOT NULL, charge INTEGER NOT NULL CHECK (charge >= 0),
                 PRIMARY KEY (seq, rid)
             ) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS pending (
@@ -63,17 +72,18 @@ impl ShardStore<'_> {
             "CREATE TABLE IF NOT EXISTS held (
                 seq INTEGER NOT NULL, rid BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (seq, rid)
             ) STRICT, WITHOUT ROWID",
+            PORTIONS_SCHEMA,
         ] {
             run(self.0, statement, &[])?;
         }
         Ok(())
     }
 
-    fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
         first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
     }
 
-    fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
+    pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
         let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         run(self.0, statement, &[key.into(), value.into()]).map(drop)
     }
@@ -95,7 +105,23 @@ impl ShardStore<'_> {
     }
 
     pub(crate) fn total(&self) -> Result<u64, Fault> {
-        Ok(first(self.0, "SELECT used FROM total", &[])?.map_or(0, |row| row.count(0)))
+        Ok(first(self.0, "SELECT sum(used) FROM totals", &[])?.map_or(0, |row| row.count(0)))
+    }
+
+    /// What redemptions have of a limit.
+    pub(crate) fn taken(&self, meter: &Meter, budget: Option<&Budget>) -> Result<u64, Fault> {
+        let row = match meter {
+            Meter::Total => return self.total(),
+            Meter::Window(kind, first_day) => {
+                let values = [i64::from(first_day.0).into(), i64::from(first_day.last_of(*kind).0).into()];
+                first(self.0, "SELECT sum(used) FROM days WHERE day BETWEEN ? AND ?", &values)?
+            }
+            Meter::Budget => {
+                let currency = budget.map_or("", |budget| budget.currency.as_str());
+                first(self.0, "SELECT charged FROM totals WHERE currency = ?", &[currency.into()])?
+            }
+        };
+        Ok(row.map_or(0, |row| row.count(0)))
     }
 
     /// Whether this very command is pending.
@@ -124,16 +150,30 @@ impl ShardStore<'_> {
     }
 
     /// What decides about an intent, at once: each call to the platform costs more than what it looks up. Uses of a code
-    /// count only as far as its own limit.
+    /// count only as far as its own limit. What is left of the campaign's limits is said by this shard's own counters,
+    /// where a `calendar` is given: they are all there are where there is one shard.
     pub(crate) fn look(
         &self,
         (rid, fp): (&[u8], &[u8]),
         facts: &Facts,
         mref: &Mref,
         rules: Option<&Rules>,
+        calendar: Option<&Calendar>,
     ) -> Result<Look, Fault> {
         let (lower, upper) = member_range(mref);
         let limit = rules.and_then(|rules| rules.uses_per_code).unwrap_or(0);
+        let limited = rules.zip(calendar);
+        let needs = limited.map(|(rules, calendar)| rules.needs(calendar)).unwrap_or_default();
+        // What has no limit is not summed up.
+        let window = |sort: WindowKind| {
+            let found = needs.iter().find_map(|need| match need.meter {
+                Meter::Window(kind, first) if kind == sort => Some((first.0, first.last_of(kind).0)),
+                Meter::Window(..) | Meter::Total | Meter::Budget => None,
+            });
+            found.map_or((1, 0), |(first, last)| (i64::from(first), i64::from(last)))
+        };
+        let (day, week, month) = (window(WindowKind::Day), window(WindowKind::Week), window(WindowKind::Month));
+        let currency = rules.and_then(|rules| rules.budget.as_ref()).map_or("", |budget| budget.currency.as_str());
         let statement = "SELECT
             EXISTS (SELECT 1 FROM undone WHERE rid = ?1),
             (SELECT prepared FROM pending WHERE rid = ?1 AND fp = ?2),
@@ -141,7 +181,11 @@ impl ShardStore<'_> {
             EXISTS (SELECT 1 FROM uses WHERE seq = ?3 AND rid = ?1),
             h.held, h.held_until, (SELECT min(until) FROM held WHERE seq = ?3 AND rid >= ?4 AND rid < ?5),
             (SELECT count(*) FROM (SELECT 1 FROM uses WHERE seq = ?3 LIMIT 2 * ?6)),
-            m.mine_count, m.mine, (SELECT used FROM total)
+            m.mine_count, m.mine,
+            (SELECT sum(used) FROM totals), (SELECT charged FROM totals WHERE currency = ?7),
+            (SELECT used FROM days WHERE day BETWEEN ?8 AND ?9),
+            (SELECT sum(used) FROM days WHERE day BETWEEN ?10 AND ?11),
+            (SELECT sum(used) FROM days WHERE day BETWEEN ?12 AND ?13)
             FROM
             -- Only a code with a limit of its own can be used up by holds, and by few: a shared one may have any number
             -- of them.
@@ -150,10 +194,31 @@ impl ShardStore<'_> {
             (SELECT count(*) AS mine_count,
                 min(CASE WHEN NOT EXISTS (SELECT 1 FROM held WHERE held.seq = u.seq AND held.rid = u.rid) THEN rid END) AS mine
                 FROM uses u WHERE seq = ?3 AND rid >= ?4 AND rid < ?5) m";
-        let values =
-            [rid.into(), fp.into(), facts.seq.into(), lower.as_slice().into(), upper.as_slice().into(), limit.into()];
+        let values = [
+            rid.into(),
+            fp.into(),
+            facts.seq.into(),
+            lower.as_slice().into(),
+            upper.as_slice().into(),
+            limit.into(),
+            currency.into(),
+            day.0.into(),
+            day.1.into(),
+            week.0.into(),
+            week.1.into(),
+            month.0.into(),
+            month.1.into(),
+        ];
         let row = first(self.0, statement, &values)?.ok_or_else(|| Fault::new("an aggregate without a row"))?;
         let instant = |column| (!row.is_null(column)).then(|| Instant(row.integer(column)));
+        let taken = |meter: &Meter| match meter {
+            Meter::Total => row.count(10),
+            Meter::Budget => row.count(11),
+            Meter::Window(WindowKind::Day, _) => row.count(12),
+            Meter::Window(WindowKind::Week, _) => row.count(13),
+            Meter::Window(WindowKind::Month, _) => row.count(14),
+        };
+        let left = |need: &Need| (need.meter, need.limit.saturating_sub(taken(&need.meter)));
         Ok(Look {
             buried: row.integer(0) == 1,
             pending: if row.is_null(1) { None } else { Some(row.json(1)?) },
@@ -166,7 +231,7 @@ impl ShardStore<'_> {
                 of_code: row.count(7),
                 mine_count: row.count(8),
                 mine: Rid::from_bytes(&row.blob(9)),
-                of_campaign: row.count(10),
+                left: needs.iter().map(left).collect(),
             },
         })
     }
@@ -175,8 +240,16 @@ impl ShardStore<'_> {
     pub(crate) fn consume(&self, intent: &Intent, prepared: &Prepared, ask_at: Instant) -> Result<(), Fault> {
         let seq = intent.code().ok_or_else(|| Fault::new("a use of no code"))?.facts.seq;
         let (rid, fp) = (intent.rid.as_bytes().as_slice(), intent.fp.as_bytes().as_slice());
-        run(self.0, "INSERT INTO uses VALUES (?, ?)", &[seq.into(), rid.into()])?;
-        run(self.0, "UPDATE total SET used = used + 1", &[])?;
+        let day = i64::from(prepared.day.0);
+        let (currency, amount) = money(&prepared.reward).unwrap_or_default();
+        let charge = amount.saturating_mul(u64::from(prepared.quantity));
+        let values = [seq.into(), rid.into(), day.into(), currency.into(), charge.into()];
+        run(self.0, "INSERT INTO uses VALUES (?, ?, ?, ?, ?)", &values)?;
+        let statement = "INSERT INTO totals VALUES (?, 1, ?) ON CONFLICT (currency) DO UPDATE
+            SET used = used + 1, charged = charged + excluded.charged";
+        run(self.0, statement, &[currency.into(), charge.into()])?;
+        let statement = "INSERT INTO days VALUES (?, 1) ON CONFLICT (day) DO UPDATE SET used = used + 1";
+        run(self.0, statement, &[day.into()])?;
         if let Some(checkout) = intent.checkout() {
             let values = [seq.into(), rid.into(), checkout.until.0.into()];
             run(self.0, "INSERT INTO held VALUES (?, ?, ?)", &values)?;
@@ -220,14 +293,19 @@ impl ShardStore<'_> {
         self.drop_use_of(seq, rid)
     }
 
-    /// Drops a use, counted once.
+    /// Drops a use, counted once: given back to the day and the money that it was charged to.
     pub(crate) fn drop_use(&self, seq: u32, rid: &Rid) -> Result<(), Fault> {
         self.drop_use_of(seq, rid.as_bytes().as_slice())
     }
 
     fn drop_use_of(&self, seq: u32, rid: &[u8]) -> Result<(), Fault> {
-        if run(self.0, "DELETE FROM uses WHERE seq = ? AND rid = ? RETURNING seq", &[seq.into(), rid.into()])? {
-            run(self.0, "UPDATE total SET used = used - 1", &[])?;
+        let statement = "DELETE FROM uses WHERE seq = ? AND rid = ? RETURNING day, currency, charge";
+        if let Some(row) = first(self.0, statement, &[seq.into(), rid.into()])? {
+            let (day, currency, charge) = (row.integer(0), row.text(1)?, row.count(2));
+            let statement = "UPDATE totals SET used = used - 1, charged = charged - ?2 WHERE currency = ?1";
+            run(self.0, statement, &[(&currency).into(), charge.into()])?;
+            run(self.0, "UPDATE days SET used = used - 1 WHERE day = ?", &[day.into()])?;
+            self.refund(day, &currency, charge)?;
         }
         run(self.0, "DELETE FROM held WHERE seq = ? AND rid = ?", &[seq.into(), rid.into()]).map(drop)
     }
@@ -297,8 +375,33 @@ impl ShardStore<'_> {
         Ok(row.filter(|row| !row.is_null(0)).map(|row| Instant(row.integer(0))))
     }
 
+    /// Remembers what a limit that was lowered below it allows: what was taken already. Run in the transaction that
+    /// stores the rules.
+    pub(crate) fn allow(&self, rules: &Rules) -> Result<(), Fault> {
+        let budget = rules.budget.as_ref();
+        for meter in [Meter::Total, Meter::Budget] {
+            let taken = self.taken(&meter, budget)?;
+            self.set_meta(&format!("allowed:{}", meter.name()), &taken.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The limits of the whole campaign that only this shard keeps, each with what redemptions have of it.
+    fn kept_limits(&self, rules: &Rules) -> Result<Vec<LimitFacts>, Fault> {
+        let budget = rules.budget.as_ref();
+        let mut facts = vec![];
+        for meter in [Meter::Total, Meter::Budget] {
+            let Some((limit, _)) = meter.limit(rules.total, &rules.windows, budget) else { continue };
+            let allowed = self.meta(&format!("allowed:{}", meter.name()))?.and_then(|text| text.parse().ok());
+            let limit = limit.max(allowed.unwrap_or_default());
+            facts.push(LimitFacts { meter, limit, taken: self.taken(&meter, budget)? });
+        }
+        Ok(facts)
+    }
+
     /// What is stored here, for `POST /v1/verify`.
-    pub(crate) fn facts(&self, uses_per_code: Option<u64>) -> Result<ShardFacts, Fault> {
+    pub(crate) fn facts(&self, rules: Option<&Rules>) -> Result<ShardFacts, Fault> {
+        let uses_per_code = rules.and_then(|rules| rules.uses_per_code);
         let count =
             |statement: &'static str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
         let statement = "SELECT seq, count(*) FROM uses GROUP BY seq HAVING count(*) > ? LIMIT 100";
@@ -310,11 +413,28 @@ impl ShardStore<'_> {
             WHERE NOT EXISTS (SELECT 1 FROM uses WHERE uses.seq = pending.seq AND uses.rid = pending.rid)";
         let forgotten = "SELECT count(*) FROM held
             WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.seq = held.seq AND pending.rid = held.rid)";
+        // Each counter against the uses that it counts.
+        let miscounted = "SELECT 'day ' || day FROM (
+                SELECT day, used AS counted, 0 AS there FROM days UNION ALL SELECT day, 0, 1 FROM uses)
+            GROUP BY day HAVING sum(counted) <> sum(there)
+            UNION ALL SELECT 'money ' || currency FROM (
+                SELECT currency, used AS counted, charged, 0 AS there, 0 AS charge FROM totals
+                UNION ALL SELECT currency, 0, 0, 1, charge FROM uses)
+            GROUP BY currency HAVING sum(counted) <> sum(there) OR sum(charged) <> sum(charge)
+            LIMIT 100";
+        let rules_of_one = rules.filter(|rules| rules.shards <= 1);
+        let mut portions = vec![];
+        for (meter, portion, told) in self.portions()? {
+            let taken = self.taken(&meter, rules.and_then(|rules| rules.budget.as_ref()))?;
+            portions.push(PortionFacts { meter, portion, told, taken });
+        }
         Ok(ShardFacts {
             counted: self.total()?,
             uses: count("SELECT count(*) FROM uses")?,
             uses_per_code,
-            total: None,
+            limits: rules_of_one.map(|rules| self.kept_limits(rules)).transpose()?.unwrap_or_default(),
+            miscounted: query(self.0, miscounted, &[])?.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?,
+            portions,
             overused: overused.iter().map(|row| (row.number(0), row.count(1))).collect(),
             pending: count("SELECT count(*) FROM pending")?,
             pending_without_use: count(orphans)?,

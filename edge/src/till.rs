@@ -1,8 +1,9 @@
 //! Calls of tills, of shops' servers and of managers: quotes, reversals, adjustments; and what points can buy.
 
-use crate::calls::{Command, MemberOp, Objects, OperateCall, read_json};
+use crate::calls::{Command, MemberOp, OperateCall};
 use crate::inbound::{Inbound, Stop, stop, stop_invalid};
 use crate::merchant_calls::MerchantOp;
+use crate::objects::{Objects, read_json};
 use crate::platform::random;
 use crate::till_calls::{AdjustCall, ConfirmCall, QuoteCall, QuoteRef, TillOp};
 use counterfoil_core::adjustment::Adjustment;

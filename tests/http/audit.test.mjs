@@ -1,12 +1,12 @@
 // The audit log as somebody outside sees it: every administrator's change and refused attempt is an entry, the export is
 // verified by the companion alone, and whatever is done to it is named by line. Besides: what endpoints are told.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { counterfoil } from "../vectors/cli.mjs";
+import { assertChained, canonical, exported, sha256 } from "./audit-chain.mjs";
 import { expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile, startEdge } from "./env.mjs";
 import { fulfillerOf, grants, says } from "./fulfiller-double.mjs";
@@ -17,33 +17,6 @@ const edge = edgeForThisFile(withFulfillers);
 const LAG_MS = 15_000;
 const SEAL_MS = 75_000;
 
-const sha256 = (text) => createHash("sha256").update(text).digest("hex");
-
-/** RFC 8785 for what occurs here: keys sorted by UTF-16, as JavaScript sorts. */
-function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const fields = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`);
-  return `{${fields.join(",")}}`;
-}
-
-/** A second implementation of the Merkle tree hash (RFC 6962), by its definition. */
-function root(leaves) {
-  const hash = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
-  if (leaves.length === 0) return hash(Buffer.alloc(0));
-  if (leaves.length === 1) return hash(Buffer.from([0]), Buffer.from(leaves[0]));
-  let split = 1;
-  while (split * 2 < leaves.length) split *= 2;
-  return hash(Buffer.from([1]), root(leaves.slice(0, split)), root(leaves.slice(split)));
-}
-
-const exported = async (shop, query = "") => {
-  const answer = await shop.admin.get(`/v1/audit/export${query}`);
-  expectStatus(answer, 200);
-  assert.equal(answer.headers["content-type"], "application/x-ndjson");
-  assert.ok(answer.text.endsWith("\n"));
-  return answer.text.split("\n").slice(0, -1);
-};
 const verify = (lines, ...flags) => counterfoil(["audit", "verify", "-", ...flags], `${lines.join("\n")}\n`);
 
 /** A shop in which something of every kind has happened. */
@@ -76,28 +49,9 @@ describe("an export", () => {
   });
 
   test("is what the format says, by a second implementation", async () => {
-    const [header, ...rest] = lines.map((line) => JSON.parse(line));
-    assert.equal(header.kind, "export");
+    const { header, entries, seals } = assertChained(lines);
     assert.match(header.recorder, new RegExp(`^${busy.shop.merchant}/\\d{4}-\\d\\d/0$`));
-    const heads = new Map();
-    let [entries, seals, lastSeal] = [0, 0, "0".repeat(64)];
-    for (const { kind, hash, ...content } of [header, ...rest]) assert.equal(hash, sha256(canonical(content)), `${kind} ${JSON.stringify(content)}`);
-    for (const { kind, hash, ...content } of rest) {
-      if (kind === "entry") {
-        entries += 1;
-        const head = heads.get(content.object) ?? { n: 0, hash: "0".repeat(64) };
-        assert.deepEqual([content.n, content.prev], [head.n + 1, head.hash]);
-        heads.set(content.object, { n: content.n, hash });
-      } else {
-        seals += 1;
-        assert.deepEqual([kind, content.n, content.prev, content.entries, content.recorder], ["seal", seals, lastSeal, entries, header.recorder]);
-        const leaves = [...heads].sort(([a], [b]) => (a < b ? -1 : 1)).map(([object, { n, hash: head }]) => `${object}\n${n}\n${head}`);
-        assert.equal(content.root, root(leaves).toString("hex"));
-        lastSeal = hash;
-      }
-    }
-    assert.deepEqual([header.entries, header.seals], [entries, seals]);
-    assert.ok(seals >= 1 && entries >= 9, `${entries} entries, ${seals} seals`);
+    assert.ok(seals.length >= 1 && entries.length >= 9, `${entries.length} entries, ${seals.length} seals`);
   });
 
   test("is verified offline, with an anchor or without", () => {

@@ -277,12 +277,3 @@ const operators = [
 ];
 
 export const adminTable = [...definitions, ...campaigns, ...changes, ...batches, ...types, ...operators];
-
-/** Fields that are not served yet: until then they are unknown, and never quietly ignored. */
-export const laterTable = refused("a campaign", "/v1/campaigns", draft, [
-  ["aliases", { aliases: ["WELCOME10"] }],
-  ["alias_public", { alias_public: true }],
-  ["windows", { limits: { windows: [{ per: "day", total: 5 }] } }],
-  ["budget", { limits: { budget: { currency: "EUR", amount_minor: 100 } } }],
-  ["expected_rate", { expected_rate: 1000 }],
-]);

@@ -12,7 +12,7 @@ const batchOf = (shop, campaign, body, options) => shop.admin.post(`/v1/campaign
 const batchesOf = (shop, campaign) => everyItem(shop.admin, `/v1/campaigns/${campaign}/batches`);
 
 function assertBatch(batch) {
-  const known = ["batch_id", "label", "from_seq", "to_seq", "count", "epoch", "expires_at", "reference", "created_at", "by", "recalled", "offline", "word_list"];
+  const known = ["batch_id", "label", "from_seq", "to_seq", "count", "epoch", "expires_at", "reference", "created_at", "by", "recalled", "delivered", "offline", "word_list"];
   assert.deepEqual(Object.keys(batch).filter((name) => !known.includes(name)), [], JSON.stringify(batch));
   for (const name of ["from_seq", "to_seq", "count", "epoch"]) assert.ok(Number.isSafeInteger(batch[name]), JSON.stringify(batch));
   assert.ok(batch.to_seq - batch.from_seq >= batch.count, JSON.stringify(batch));

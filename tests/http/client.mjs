@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 
+// With OPENAPI_CHECK every answer is held against the OpenAPI document as well.
+const { wrongAnswer } = process.env.OPENAPI_CHECK ? await import("../openapi/conformance.mjs") : { wrongAnswer: () => undefined };
+
 // A connection for each request: what a server does with a connection after an error is a subject of its own
 // (protocol.test.mjs), and must not decide how other tests end.
 const agent = new http.Agent({ keepAlive: false, maxSockets: 256 });
@@ -30,7 +33,7 @@ export function send(base, { method = "GET", path, headers = {}, body, chunked =
       response.on("error", reject);
       response.on("end", () => {
         const text = Buffer.concat(parts).toString("utf8");
-        resolve({ method, path, status: response.statusCode, headers: response.headers, text, ms: performance.now() - started });
+        resolve({ method, path, sent: body, status: response.statusCode, headers: response.headers, text, ms: performance.now() - started });
         if (sentBytes !== undefined) request.destroy();
       });
     });
@@ -64,6 +67,8 @@ export function understood(answer) {
   if (answer.status === 405) assert.match(answer.headers.allow ?? "", /[A-Z]/, says);
   if (answer.status === 429 || answer.status === 503) assert.match(answer.headers["retry-after"] ?? "", /^[1-9]\d*$/, says);
   if (answer.status === 204) assert.equal(answer.text, "", says);
+  const wrong = wrongAnswer(answer);
+  assert.equal(wrong, undefined, `not as the OpenAPI document says: ${wrong}; ${says}`);
   return answer;
 }
 

@@ -33,10 +33,13 @@ export const unique = (prefix) => `${prefix}${randomBytes(6).toString("hex")}`;
 /** A caller with a token of these claims. */
 export const clientOf = (url, claims) => new Client(url, signToken(claims));
 
-/** Starts an edge; `COUNTERFOIL_URL` names a running one (with `testVars`) instead, for the suites that change no setting. */
-export async function startEdge({ build = "release", persist, vars = {}, log } = {}) {
+/**
+ * Starts an edge; `COUNTERFOIL_URL` names a running one (with `testVars`) instead, for the suites that change no setting.
+ * A setting given as undefined is left out.
+ */
+export async function startEdge({ build = "release", persist, vars = {}, ratelimits, log } = {}) {
   const { serve } = await import("../../edge/dev/serve.mjs");
-  return serve({ build, persist, log, vars: { ...testVars, ...vars } });
+  return serve({ build, persist, log, ratelimits, vars: JSON.parse(JSON.stringify({ ...testVars, ...vars })) });
 }
 
 /** One edge for all tests of a file; the answer's `url` is there once the tests run. */

@@ -125,7 +125,7 @@ export const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 /** Asserts the shape of a redemption. */
 export function assertRedemption(body) {
   const says = JSON.stringify(body);
-  const known = ["redemption_id", "status", "kind", "campaign", "reward_id", "quantity", "points_spent", "goodwill_points", "ledger", "rewards", "refusal", "attempts", "attempts_max", "next_attempt_at", "last_error", "created_at", "updated_at", "by", "reason", "order"];
+  const known = ["redemption_id", "status", "kind", "campaign", "reward_id", "quantity", "points_spent", "goodwill_points", "ledger", "rewards", "refusal", "attempts", "attempts_max", "next_attempt_at", "last_error", "created_at", "updated_at", "by", "reason", "order", "batch_id", "reference"];
   assert.deepEqual(Object.keys(body).filter((name) => !known.includes(name)), [], says);
   assert.equal(typeof body.redemption_id, "string", says);
   assert.match(body.redemption_id, /^[A-Za-z0-9_.~-]{16,256}$/, says);

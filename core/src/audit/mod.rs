@@ -72,6 +72,8 @@ impl Draft {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields, rename = "AuditEntry"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "AuditEntry"))]
 pub struct Entry {
     /// Whose chain: `member/<pid>`, `campaign/<number>`, `pool/<pool_id>`, `merchant`.
     pub object: String,
@@ -81,17 +83,17 @@ pub struct Entry {
     /// When it was committed; never earlier than the entry before.
     #[cfg_attr(feature = "typescript", ts(type = "string"))]
     pub at: Instant,
-    /// See [`Draft::actor`].
+    /// Who did it.
     pub actor: String,
-    /// See [`Draft::action`].
+    /// What was done, such as `reward.granted`.
     pub action: String,
-    /// See [`Draft::subject`].
+    /// To what: the id of a redemption, a reward, a definition …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// See [`Draft::reason`].
+    /// Why, in the words of whoever did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// See [`Draft::data`].
+    /// Particulars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
     pub data: Option<Value>,

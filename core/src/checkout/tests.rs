@@ -1,6 +1,7 @@
 //! Tables over what a book allows, and properties over random lives of orders.
 
 use super::*;
+use crate::calendar::Day;
 use crate::ids::{Fingerprint, IdKey, Mref};
 use crate::keys::MerchantId;
 use crate::protocol::member::{Answers, DecideStep, Known, decide};
@@ -231,12 +232,14 @@ impl Ann {
             attributes: crate::token::Attributes::default(),
             roles: vec![],
             member_uses: 0,
+            member_days: vec![],
+            alias: None,
         };
         Intent {
             v: crate::protocol::MESSAGE_VERSION,
             rid: rid(9),
             fp: Fingerprint::of(&[b"hold"]),
-            wish: Wish::Code(CodeWish { campaign: 7, facts, checkout: Some(checkout) }),
+            wish: Wish::Code(CodeWish { campaign: 7, shard: 0, facts, checkout: Some(checkout) }),
             order: Some("o1".to_owned()),
             actor: None,
             arrived: None,
@@ -249,6 +252,7 @@ impl Ann {
             known: Known::Absent,
             consumed: false,
             member_uses: 0,
+            member_days: &[],
             wallet: &self.wallet,
             next_ledger_row: 1,
             opened_at: None,
@@ -258,7 +262,7 @@ impl Ann {
             member_id: "ann",
             pid: "p1",
         };
-        let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
+        let answer = PrepareAnswer::Prepared(promised(reward));
         let answers = Answers { shard: Some(&answer), pool: None };
         let step = decide(&view, &self.intent(1_000), answers, &self.names(), now).unwrap();
         let DecideStep::Commit(decision) = step else { panic!("{step:?}") };
@@ -296,7 +300,7 @@ fn a_code_is_held_without_giving_anything() {
     let redemption = decision.changes.redemption.unwrap();
     assert_eq!((redemption.status, redemption.order.as_deref()), (RedemptionStatus::Held, Some("o1")));
     assert!(redemption.rewards.is_empty() && redemption.ledger.is_empty() && decision.changes.ledger.is_empty());
-    assert_eq!((decision.member_uses, decision.settlement), (Some(1), Settlement::None));
+    assert_eq!((decision.consumes, decision.settlement), (Some(Day(0)), Settlement::None));
     assert_eq!(decision.hold.unwrap().expires_at, ends_at(NOW));
 }
 
@@ -317,7 +321,7 @@ fn an_order_that_does_not_take_a_code_gives_its_use_back() {
     ] {
         let decision = ann.decide(book, reward, now);
         assert_eq!(decision.refusal.unwrap().code(), code);
-        assert_eq!((decision.settlement, decision.member_uses), (Settlement::Abort, None));
+        assert_eq!((decision.settlement, decision.consumes), (Settlement::Abort, None));
         assert!(decision.hold.is_none() && decision.changes.ledger.is_empty() && decision.changes.wallet.is_none());
     }
     // Credit goes beside a discount.
@@ -439,4 +443,10 @@ proptest! {
             }
         }
     }
+}
+
+/// A shard's promise without limits.
+fn promised(reward: RewardDefinition) -> Prepared {
+    let (per_member, member_windows, day) = (None, vec![], Day(0));
+    Prepared { reward, quantity: 1, per_member, member_windows, day, batch_id: None, reference: None }
 }

@@ -3,10 +3,9 @@
 use super::member::{Decision, MemberView, Settlement, blank, draft};
 use super::pool::PoolAnswer;
 use super::purchase::Payment;
-use super::{Intent, Purchase};
+use super::{Intent, Prepared, Purchase};
 use crate::audit::Draft;
 use crate::ids::Rid;
-use crate::limits::INTEGER_MAX;
 use crate::refusal::Refusal;
 use crate::reward::life::{Gift, give};
 use crate::reward::recovery::follow;
@@ -48,13 +47,18 @@ pub(super) fn grant(
     view: &MemberView<'_>,
     intent: &Intent,
     gift: &Gift<'_>,
-    (codes, payment): (Vec<&str>, Option<(Payment, &Purchase)>),
+    (codes, payment, prepared): (Vec<&str>, Option<(Payment, &Purchase)>, Option<&Prepared>),
     names: &Names<'_>,
     now: Instant,
 ) -> Result<Decision, BalanceOverflow> {
+    let day = prepared.map(|prepared| prepared.day).unwrap_or_default();
     let actor = Actor::of(intent.actor.as_deref(), view.member_id, view.pid);
     let mut work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
     let mut before = blank(intent, RedemptionStatus::Redeemed, names, view.opened_at.unwrap_or(now), now);
+    if let Some(prepared) = prepared {
+        before.batch_id.clone_from(&prepared.batch_id);
+        before.reference.clone_from(&prepared.reference);
+    }
     if let Some((payment, _)) = payment {
         before.points_spent = Some(payment.taken);
         before.goodwill_points = Some(payment.goodwill).filter(|points| *points > 0);
@@ -68,7 +72,7 @@ pub(super) fn grant(
     let changes = work.finish(None, redemption, draft);
     Ok(Decision {
         changes,
-        member_uses: Some(view.member_uses.saturating_add(1).min(INTEGER_MAX)),
+        consumes: Some(day),
         attempt: false,
         refusal: None,
         settlement: Settlement::Settle,
@@ -178,6 +182,8 @@ pub fn gift(
         by: Some(actor.shown.clone()),
         reason: Some(reason.to_owned()),
         order: None,
+        batch_id: None,
+        reference: None,
     };
     let redemption = given(before, &work, gift, receipts, now);
     let mut draft = Draft::new(actor.audited.clone(), format!("redemption.{}", redemption.status.name()))

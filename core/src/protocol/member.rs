@@ -8,8 +8,9 @@ pub use super::grant::gift;
 use super::grant::{Promo, grant, promo_codes};
 use super::pool::PoolAnswer;
 use super::purchase::{self, Payment};
-use super::{CodeWish, Fate, GiftWish, Intent, PrepareAnswer, Purchase, Wish};
+use super::{CodeWish, Fate, GiftWish, Intent, PrepareAnswer, Prepared, Purchase, Wish};
 use crate::audit::Draft;
+use crate::calendar::Day;
 use crate::checkout::{Book, Hold, hold};
 use crate::ids::{Fingerprint, Rid};
 use crate::limits::DAY_MS;
@@ -18,9 +19,11 @@ use crate::refusal::Refusal;
 use crate::reward::life::Gift;
 use crate::reward::work::Work;
 use crate::reward::{Actor, Changes};
+use crate::rules::member_window_full;
 use crate::time::Instant;
 use crate::wallet::{BalanceOverflow, Names};
-use crate::wire::{Redemption, RedemptionKind, RedemptionStatus, Wallet};
+use crate::wire::{Redemption, RedemptionKind, RedemptionStatus, RewardDefinition, Wallet};
+use serde::{Deserialize, Serialize};
 
 /// What a Member knows of a rid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub enum Receipt {
         /// Seconds until a try is looked at again.
         retry_after_s: u32,
     },
+    /// Refuse before the tag is looked at, unless a challenge is passed.
+    Challenge,
     /// Wrong tag: count the attempt in a commit of its own.
     Unrecognised,
     /// Ask the participants.
@@ -52,7 +57,7 @@ pub enum Receipt {
 }
 
 /// Wrong codes of this account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attempts {
     /// Within the last day.
     pub in_window: u32,
@@ -62,6 +67,21 @@ pub struct Attempts {
     pub allowed: u32,
     /// A member with an earlier grant is never locked out.
     pub has_grant: bool,
+    /// What holds for accounts without one just now.
+    pub bar: Option<Bar>,
+}
+
+/// What keeps accounts without an earlier grant out, whatever they have done themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bar {
+    /// Somebody guesses this campaign's codes: a challenge must be passed.
+    Challenge,
+    /// Too many wrong codes, of the campaign or from this address.
+    Wait {
+        /// Seconds until a try is looked at again.
+        retry_after_s: u32,
+    },
 }
 
 /// Step 2: idempotency before business rules, attempts before the tag.
@@ -72,21 +92,26 @@ pub fn receive(known: Known, fp: &Fingerprint, attempts: &Attempts, tag_fits: bo
         Known::Decided(_) | Known::Open(_) => return Receipt::KeyReused,
         Known::Absent => {}
     }
-    if let Some(retry_after_s) = locked_out(attempts, now) {
-        return Receipt::TooManyAttempts { retry_after_s };
+    match barred(attempts, now) {
+        Some(Bar::Wait { retry_after_s }) => return Receipt::TooManyAttempts { retry_after_s },
+        Some(Bar::Challenge) => return Receipt::Challenge,
+        None => {}
     }
     if tag_fits { Receipt::Proceed } else { Receipt::Unrecognised }
 }
 
-/// Seconds until this account may try again; `None` when it may now.
+/// What keeps this account from trying; `None` when it may.
 #[must_use]
-pub fn locked_out(attempts: &Attempts, now: Instant) -> Option<u32> {
-    if attempts.has_grant || attempts.in_window < attempts.allowed {
+pub fn barred(attempts: &Attempts, now: Instant) -> Option<Bar> {
+    if attempts.has_grant {
         return None;
+    }
+    if attempts.in_window < attempts.allowed {
+        return attempts.bar;
     }
     let free_at = attempts.earliest.map_or(now, |earliest| earliest.plus_ms(DAY_MS));
     let wait_s = (free_at.0 - now.0).max(0) / 1_000 + 1;
-    Some(u32::try_from(wait_s).unwrap_or(u32::MAX))
+    Some(Bar::Wait { retry_after_s: u32::try_from(wait_s).unwrap_or(u32::MAX) })
 }
 
 /// What a Member reads before it decides.
@@ -98,6 +123,8 @@ pub struct MemberView<'a> {
     pub consumed: bool,
     /// Its redemptions of this campaign so far.
     pub member_uses: u64,
+    /// Those of the last days, by the campaign's local day.
+    pub member_days: &'a [(Day, u64)],
     /// What it has.
     pub wallet: &'a Wallet,
     /// Number of the next ledger row.
@@ -141,8 +168,8 @@ pub struct Answers<'a> {
 pub struct Decision {
     /// Redemption, rewards, ledger, wallet, events, audit; the redemption is absent where no record is left.
     pub changes: Changes,
-    /// Redemptions of the campaign after it, where that changed: the use belongs to this redemption.
-    pub member_uses: Option<u64>,
+    /// The use belongs to this redemption, charged to this local day of its campaign (none of any, where it has none).
+    pub consumes: Option<Day>,
     /// Count a wrong code.
     pub attempt: bool,
     /// The answer where it is a refusal.
@@ -179,7 +206,12 @@ pub fn pool_needed<'a>(
 ) -> Option<(&'a str, u32)> {
     let (reward, quantity) = match (&intent.wish, shard) {
         (Wish::Code(_), Some(PrepareAnswer::Prepared(prepared))) => (&prepared.reward, prepared.quantity),
-        (Wish::Code(_), Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late) | None) => return None,
+        (
+            Wish::Code(_),
+            Some(PrepareAnswer::Refused { .. } | PrepareAnswer::Late | PrepareAnswer::Elsewhere { .. }) | None,
+        ) => {
+            return None;
+        }
         (Wish::Points(purchase), _) => {
             may_buy(view, purchase, None, now).ok()?;
             (&purchase.reward, purchase.quantity)
@@ -243,17 +275,21 @@ fn decide_code(
 ) -> Decided {
     let prepared = match answers.shard {
         Some(PrepareAnswer::Prepared(prepared)) => prepared,
-        Some(PrepareAnswer::Refused { refusal, reward_id }) => {
-            let why = (refusal.clone(), reward_id.clone());
+        Some(PrepareAnswer::Refused { refusal, reward_id, batch_id, reference }) => {
+            let (reward_id, batch_id, reference) = (reward_id.clone(), batch_id.clone(), reference.clone());
+            let why = Why { refusal: refusal.clone(), reward_id, batch_id, reference };
             return Ok(Some(refuse(view, intent, why, Settlement::None, names, now)));
         }
-        Some(PrepareAnswer::Late) | None => return Ok(None),
+        Some(PrepareAnswer::Late | PrepareAnswer::Elsewhere { .. }) | None => return Ok(None),
     };
-    let why = |refusal| (refusal, Some(prepared.reward.reward_id.clone()));
+    let why = |refusal| Why::promised(refusal, prepared);
     // The limit whose scope is the member is held by the Member, in this very transaction.
     if prepared.per_member.is_some_and(|limit| view.member_uses >= limit) {
-        let refused = why(Refusal::MemberLimitReached);
+        let refused = why(Refusal::MemberLimitReached { window_ends_at: None });
         return Ok(Some(refuse(view, intent, refused, Settlement::Abort, names, now)));
+    }
+    if let Some(refusal) = member_window_full(&prepared.member_windows, view.member_days) {
+        return Ok(Some(refuse(view, intent, why(refusal), Settlement::Abort, names, now)));
     }
     if let Some(checkout) = &code.checkout {
         return Ok(Some(hold(view, intent, prepared, checkout, names, now)));
@@ -264,7 +300,7 @@ fn decide_code(
         Promo::Short(refusal) => Ok(Some(refuse(view, intent, why(refusal), Settlement::Abort, names, now))),
         Promo::Codes(codes) => {
             let gift = Gift { definition: &prepared.reward, quantity, source: None, reference: None };
-            grant(view, intent, &gift, (codes, None), names, now).map(Some)
+            grant(view, intent, &gift, (codes, None, Some(prepared)), names, now).map(Some)
         }
     }
 }
@@ -278,7 +314,7 @@ fn decide_purchase(
     now: Instant,
 ) -> Decided {
     let Purchase { reward, quantity, .. } = purchase;
-    let why = |refusal| (refusal, Some(reward.reward_id.clone()));
+    let why = |refusal| Why::wished(refusal, reward);
     let payment = match may_buy(view, purchase, Some(names), now) {
         Ok(payment) => payment,
         Err(refusal) => {
@@ -291,7 +327,7 @@ fn decide_purchase(
         Promo::Short(refusal) => Ok(Some(refuse(view, intent, why(refusal), Settlement::None, names, now))),
         Promo::Codes(codes) => {
             let gift = Gift { definition: reward, quantity: *quantity, source: None, reference: None };
-            let decision = grant(view, intent, &gift, (codes, Some((payment, purchase))), names, now)?;
+            let decision = grant(view, intent, &gift, (codes, Some((payment, purchase)), None), names, now)?;
             Ok(Some(decision))
         }
     }
@@ -309,13 +345,12 @@ fn decide_gift(
     match promo_codes(reward, 1, answers.pool) {
         Promo::Unknown => Ok(None),
         Promo::Short(refusal) => {
-            let why = (refusal, Some(reward.reward_id.clone()));
-            Ok(Some(refuse(view, intent, why, Settlement::None, names, now)))
+            Ok(Some(refuse(view, intent, Why::wished(refusal, reward), Settlement::None, names, now)))
         }
         Promo::Codes(codes) => {
             let (source, reference) = (Some(*source), reference.as_deref());
             let gift = Gift { definition: reward, quantity: 1, source, reference };
-            grant(view, intent, &gift, (codes, None), names, now).map(Some)
+            grant(view, intent, &gift, (codes, None, None), names, now).map(Some)
         }
     }
 }
@@ -357,6 +392,8 @@ pub(crate) fn blank(
         by: intent.actor.clone(),
         reason,
         order: intent.order.clone(),
+        batch_id: None,
+        reference: None,
     }
 }
 
@@ -381,10 +418,33 @@ pub fn open(
     }
 }
 
+/// Why a redemption is refused, and what it was about.
+pub(crate) struct Why {
+    refusal: Refusal,
+    /// What would have been given, where it is known.
+    reward_id: Option<String>,
+    /// The batch of the code, and whatever that is found by.
+    batch_id: Option<String>,
+    reference: Option<String>,
+}
+
+impl Why {
+    /// A shard had promised it.
+    pub(crate) fn promised(refusal: Refusal, prepared: &Prepared) -> Self {
+        let Prepared { reward, batch_id, reference, .. } = prepared;
+        Self { batch_id: batch_id.clone(), reference: reference.clone(), ..Self::wished(refusal, reward) }
+    }
+
+    /// It was wished for by the reward's name.
+    fn wished(refusal: Refusal, reward: &RewardDefinition) -> Self {
+        Self { refusal, reward_id: Some(reward.reward_id.clone()), batch_id: None, reference: None }
+    }
+}
+
 pub(crate) fn refuse(
     view: &MemberView<'_>,
     intent: &Intent,
-    (refusal, reward_id): (Refusal, Option<String>),
+    Why { refusal, reward_id, batch_id, reference }: Why,
     settlement: Settlement,
     names: &Names<'_>,
     now: Instant,
@@ -396,6 +456,8 @@ pub(crate) fn refuse(
         let redemption = Redemption {
             refusal: Some(refusal.clone()),
             reward_id,
+            batch_id,
+            reference,
             ..blank(intent, RedemptionStatus::Refused, names, view.opened_at.unwrap_or(now), now)
         };
         let work = Work::deciding(view.wallet, view.next_ledger_row, intent.rid, *names, now);
@@ -406,7 +468,7 @@ pub(crate) fn refuse(
     };
     Decision {
         changes,
-        member_uses: None,
+        consumes: None,
         attempt: refusal == Refusal::CodeNotRecognised,
         refusal: Some(refusal),
         settlement,
@@ -442,7 +504,7 @@ pub fn cancel_open(
     changes.give_back = true;
     Decision {
         changes,
-        member_uses: None,
+        consumes: None,
         attempt: false,
         refusal: None,
         settlement: Settlement::Abort,

@@ -17,6 +17,7 @@ fn a_second_promise_is_settled_as_the_first_was_decided() {
         fp: mine,
         wish: Wish::Code(CodeWish {
             campaign: 1,
+            shard: 0,
             facts: crate::rules::Facts {
                 at: now,
                 seq: 0,
@@ -28,6 +29,8 @@ fn a_second_promise_is_settled_as_the_first_was_decided() {
                 attributes: crate::token::Attributes::default(),
                 roles: vec![],
                 member_uses: 0,
+                member_days: vec![],
+                alias: None,
             },
             checkout: None,
         }),
@@ -55,7 +58,7 @@ fn a_second_promise_is_settled_as_the_first_was_decided() {
         eligibility: None,
         version: 1,
     };
-    let answer = PrepareAnswer::Prepared(Prepared { reward, quantity: 1, per_member: None });
+    let answer = PrepareAnswer::Prepared(promised(reward));
     let answers = Answers { shard: Some(&answer), pool: None };
     let wallet = Wallet::default();
     for (known, consumed, step) in [
@@ -69,6 +72,7 @@ fn a_second_promise_is_settled_as_the_first_was_decided() {
             known,
             consumed,
             member_uses: 0,
+            member_days: &[],
             wallet: &wallet,
             next_ledger_row: 1,
             opened_at: None,
@@ -80,4 +84,10 @@ fn a_second_promise_is_settled_as_the_first_was_decided() {
         };
         assert_eq!(decide(&view, &intent, answers, &names, now), Ok(step), "{known:?}, consumed: {consumed}");
     }
+}
+
+/// A shard's promise without limits.
+fn promised(reward: RewardDefinition) -> Prepared {
+    let (per_member, member_windows, day) = (None, vec![], Day(0));
+    Prepared { reward, quantity: 1, per_member, member_windows, day, batch_id: None, reference: None }
 }

@@ -19,21 +19,23 @@
 mod grant;
 pub mod member;
 pub mod pool;
+pub mod portion;
 pub mod purchase;
 pub mod recorder;
 pub mod report;
 pub mod shard;
 
+use crate::calendar::Day;
 use crate::ids::{Fingerprint, Rid};
 use crate::refusal::Refusal;
-use crate::rules::Facts;
+use crate::rules::{Facts, MemberWindow};
 use crate::time::Instant;
 use crate::token::Attributes;
 use crate::wire::{RewardDefinition, RewardSource};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages between objects; mixed versions meet during a roll-out.
-pub const MESSAGE_VERSION: u8 = 3;
+pub const MESSAGE_VERSION: u8 = 4;
 
 /// What a member asked for, with everything that decides frozen in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,9 @@ pub enum Wish {
 pub struct CodeWish {
     /// Campaign number.
     pub campaign: u16,
+    /// The shard that keeps its uses, as far as the Member knows.
+    #[serde(default)]
+    pub shard: u32,
     /// What the rules read.
     pub facts: Facts,
     /// Kept for a checkout instead of given at once.
@@ -159,6 +164,12 @@ impl Intent {
         self.code().map_or(0, |code| code.campaign)
     }
 
+    /// Whether a word was entered instead of the code.
+    #[must_use]
+    pub fn is_by_alias(&self) -> bool {
+        self.code().is_some_and(|code| code.facts.alias.is_some())
+    }
+
     /// Whether a code is kept for a checkout.
     #[must_use]
     pub fn checkout(&self) -> Option<&Checkout> {
@@ -176,6 +187,17 @@ pub struct Prepared {
     /// The campaign's limit for one member, checked again by the Member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_member: Option<u64>,
+    /// Its limits for one member within windows, checked again by the Member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_windows: Vec<MemberWindow>,
+    /// The campaign's local day that the use is charged to.
+    pub day: Day,
+    /// The batch that the code was minted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// Whatever that batch is found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A participant's answer to an intent.
@@ -192,9 +214,20 @@ pub enum PrepareAnswer {
         /// What the code would have given, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reward_id: Option<String>,
+        /// The batch that the code was minted with, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch_id: Option<String>,
+        /// Whatever that batch is found by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
     },
     /// The intent was older than its deadline; nothing was kept.
     Late,
+    /// Another shard keeps this code's uses.
+    Elsewhere {
+        /// Which.
+        shard: u32,
+    },
 }
 
 /// A Member's answer to a participant that asks what became of an intent.

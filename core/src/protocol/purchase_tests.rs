@@ -36,6 +36,7 @@ impl Bench {
             known: Known::Absent,
             consumed: false,
             member_uses: 0,
+            member_days: &[],
             wallet: &self.wallet,
             next_ledger_row: 1,
             opened_at: None,

@@ -302,10 +302,11 @@ mod tests {
             entry: Some(Entry::chain(NOTHING_BEFORE, "member/a", n, at("2026-11-22T00:00:00Z"), &draft)),
             hash: String::new(),
             tester: true,
-            record: Some(Record { redemption, pid: "a".to_owned(), tester: true }),
+            record: Some(Record { redemption, pid: "a".to_owned(), tester: true, seq: None }),
             events: vec![],
             settled: vec![],
             took: None,
+            claim: None,
         }
     }
 

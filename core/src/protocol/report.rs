@@ -4,6 +4,7 @@
 //! Recorder has it. Messages repeat safely: a Recorder takes each (source, n) once.
 
 use crate::audit::Entry;
+use crate::breaker::Claim;
 use crate::ids::{Fingerprint, Mref, Rid};
 use crate::time::Instant;
 use crate::wire::Redemption;
@@ -20,6 +21,9 @@ pub struct Record {
     /// Kept apart from production figures.
     #[serde(default)]
     pub tester: bool,
+    /// Number of its code in minting order, told with its acceptance and its decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u32>,
 }
 
 /// An event for the merchant's webhook endpoints.
@@ -127,6 +131,10 @@ pub struct ReportRow {
     /// How long it took, where that came to an end with this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<Took>,
+    /// The campaign key that a code names whose tag does not fit. Beside the entry, never in it: what is claimed is no
+    /// fact, and only the breaker counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
 }
 
 /// A report.

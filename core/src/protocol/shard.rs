@@ -5,9 +5,10 @@
 //! "used", until the Member's word ends it, however long its time is over.
 
 use super::{CodeWish, Fate, Intent, PrepareAnswer, Prepared};
+use crate::calendar::Calendar;
 use crate::ids::Rid;
-use crate::refusal::Refusal;
-use crate::rules::{Rules, Usage, evaluate, recognised};
+use crate::refusal::{RULES, Refusal};
+use crate::rules::{Facts, Rules, Usage, evaluate, issued_range, member_windows, recognised};
 use crate::time::Instant;
 use crate::wire::CampaignKind;
 
@@ -16,6 +17,10 @@ use crate::wire::CampaignKind;
 pub struct ShardView<'a> {
     /// The campaign's rules; none for a campaign that does not exist.
     pub rules: Option<&'a Rules>,
+    /// The windows of the intent's instant in the campaign's zone.
+    pub calendar: &'a Calendar,
+    /// This shard's own number.
+    pub shard: u32,
     /// The pending row of this very (rid, fp).
     pub pending: Option<Prepared>,
     /// Whether this rid is pending here under another command: the first request died on its way back and its
@@ -46,14 +51,24 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
     if let Some(prepared) = &view.pending {
         return PrepareStep::Answer(PrepareAnswer::Prepared(prepared.clone()));
     }
-    let refused = |refusal, reward_id| PrepareStep::Answer(PrepareAnswer::Refused { refusal, reward_id });
-    let Some(CodeWish { facts, checkout, .. }) = intent.code() else {
-        return refused(Refusal::CodeNotRecognised, None);
+    let unknown = PrepareStep::Answer(PrepareAnswer::Refused {
+        refusal: Refusal::CodeNotRecognised,
+        reward_id: None,
+        batch_id: None,
+        reference: None,
+    });
+    let Some(CodeWish { facts, checkout, .. }) = intent.code() else { return unknown };
+    let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), facts)) else { return unknown };
+    let range = issued_range(rules, facts);
+    let prepared = Prepared {
+        reward: rules.reward.clone(),
+        quantity: rules.quantity,
+        per_member: rules.per_member,
+        member_windows: member_windows(rules, view.calendar),
+        day: view.calendar.today(),
+        batch_id: range.map(|range| range.batch_id.clone()),
+        reference: range.and_then(|range| range.reference.clone()),
     };
-    let Some(rules) = view.rules.filter(|rules| recognised(Some(rules), facts)) else {
-        return refused(Refusal::CodeNotRecognised, None);
-    };
-    let prepared = Prepared { reward: rules.reward.clone(), quantity: rules.quantity, per_member: rules.per_member };
     if view.other_pending {
         // Its use is given back as soon as the Member is asked; nothing can be promised on top of it before.
         return PrepareStep::Answer(PrepareAnswer::Late);
@@ -62,17 +77,34 @@ pub fn prepare(view: &ShardView<'_>, intent: &Intent, now: Instant, earlier: imp
         // Settled already: a late duplicate of the message. The Member has decided and will not ask again.
         return PrepareStep::Answer(PrepareAnswer::Prepared(prepared));
     }
+    let shard = rules.shard_of(facts.seq, &intent.rid.mref());
+    if shard != view.shard {
+        return PrepareStep::Answer(PrepareAnswer::Elsewhere { shard });
+    }
     if intent.deadline < now {
         return PrepareStep::Answer(PrepareAnswer::Late);
     }
     if rules.kind == CampaignKind::Shared && view.usage.mine_count > facts.member_uses {
         return PrepareStep::AskFirst;
     }
-    let verdicts = evaluate(rules, facts, checkout.as_ref(), &view.usage, earlier);
+    let verdicts = evaluate(rules, view.calendar, facts, checkout.as_ref(), &view.usage, earlier);
     match verdicts.into_iter().find_map(|(_, refusal)| refusal) {
-        Some(refusal) => refused(refusal, Some(prepared.reward.reward_id)),
+        Some(refusal) if hides(rules, facts, &refusal) => unknown,
+        Some(refusal) => {
+            let Prepared { reward, batch_id, reference, .. } = prepared;
+            let reward_id = Some(reward.reward_id);
+            PrepareStep::Answer(PrepareAnswer::Refused { refusal, reward_id, batch_id, reference })
+        }
         None => PrepareStep::Consume(prepared),
     }
+}
+
+/// Whether who entered a word that anybody may try learns only that it is not known (refusals 4 to 11).
+#[must_use]
+pub fn hides(rules: &Rules, facts: &Facts, refusal: &Refusal) -> bool {
+    let place = |name: &str| RULES.iter().position(|rule| *rule == name);
+    let hidden = place("code_recalled")..=place("already_redeemed_by_you");
+    facts.alias.is_some() && !rules.alias_public && hidden.contains(&place(refusal.code()))
 }
 
 /// What happens to a pending row.

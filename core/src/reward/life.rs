@@ -3,12 +3,13 @@
 use super::machine::By;
 use super::record::{Actor, Delivery, RewardRecord};
 use super::recovery::follow;
-use super::work::{Changes, Refused, View, Work};
+use super::work::{Changes, Refused, View, Work, without_member_ids};
 use crate::audit::Draft;
 use crate::limits::DELIVERY_LOST_MS;
 use crate::time::Instant;
 use crate::wallet::{BalanceOverflow, Entry, Names, Note};
 use crate::wire::{Reward, RewardDefinition, RewardSource, RewardState, RewardType};
+use serde_json::json;
 
 /// What is given, and from where.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,7 @@ fn record(work: &Work<'_>, gift: &Gift<'_>, index: u8, quantity: u32) -> RewardR
         fulfilment_timeout_s: definition.fulfilment_timeout_s,
         applied: None,
         delivery: Delivery::default(),
+        announced: false,
     }
 }
 
@@ -294,6 +296,27 @@ pub fn clock(view: &View<'_>, index: usize, names: &Names<'_>, at: Instant) -> O
     }
     None
 }
+
+/// Announces the coming end of a reward that rests, once; `None` where it is not time.
+#[must_use]
+pub fn announce(view: &View<'_>, index: usize, notice_ms: i64, names: &Names<'_>, at: Instant) -> Option<Changes> {
+    let record = view.rewards.get(index)?;
+    if is_overdue(record, at) || record.announce_at(notice_ms).is_none_or(|announce_at| announce_at > at) {
+        return None;
+    }
+    let told = without_member_ids(&record.reward);
+    let (reward_id, valid_until) = (record.reward.id.clone(), record.reward.valid_until);
+    let mut work = Work::on(view, *names, at);
+    work.touch(index)?.announced = true;
+    work.tell("notice", json!({ "kind": EXPIRING, "reward": reward_id, "valid_until": valid_until }));
+    let draft = Draft::new(Actor::system().audited, EXPIRING).subject(reward_id);
+    let mut changes = work.finish(Some(view.redemption), view.redemption.clone(), draft);
+    changes.outgoing.extend(serde_json::to_value(&told).ok().map(|data| (EXPIRING.to_owned(), data)));
+    Some(changes)
+}
+
+/// The event that announces a reward's end.
+const EXPIRING: &str = "reward.expiring";
 
 /// What an alarm finds to do for a reward.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,11 +7,13 @@
 //! life      given, claimed, activated, declined, deleted, ended by the clock
 //! delivery  a try at the external fulfiller: begun, ended, answered late
 //! recovery  what operators do: retry, resolve, reset, and what follows for the redemption
+//! erasure   what becomes of it all when the member is erased
 //! ```
 //!
 //! Everything is plain: what the Member has read in, what one commit writes out.
 
 pub mod delivery;
+pub mod erasure;
 pub mod life;
 pub mod machine;
 pub mod record;

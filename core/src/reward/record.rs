@@ -103,6 +103,9 @@ pub struct RewardRecord {
     /// The external fulfiller's side.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Its coming end was announced.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub announced: bool,
 }
 
 /// See [`RewardRecord::applied`].
@@ -147,6 +150,20 @@ impl RewardRecord {
     pub fn outcome_unknown(&self) -> bool {
         let Delivery { begun_at, answer_by, unknown, .. } = self.delivery;
         begun_at.is_some() || answer_by.is_some() || unknown
+    }
+
+    /// When its coming end is announced, so long before it; `None` where there is nothing to announce any more.
+    #[must_use]
+    pub fn announce_at(&self, notice_ms: i64) -> Option<Instant> {
+        let rests = matches!(self.state(), RewardState::Unclaimed | RewardState::PendingActivation);
+        let until = self.reward.valid_until.filter(|_| rests && !self.announced && notice_ms > 0)?;
+        Some(until.plus_ms(-notice_ms))
+    }
+
+    /// When the clock has something to do with it next, or its end is to be announced.
+    #[must_use]
+    pub fn next_at(&self, notice_ms: i64) -> Option<Instant> {
+        self.due_at().into_iter().chain(self.announce_at(notice_ms)).min()
     }
 
     /// When the clock has something to do with it next; the Member's alarm holds one item for each reward.

@@ -66,6 +66,7 @@ impl Shelf {
             known: Known::Absent,
             consumed: false,
             member_uses: 0,
+            member_days: &[],
             wallet: &shelf.wallet,
             next_ledger_row: 1,
             opened_at: None,

@@ -68,6 +68,7 @@ impl Shelf {
             known: Known::Absent,
             consumed: false,
             member_uses: 0,
+            member_days: &[],
             wallet: &shelf.wallet,
             next_ledger_row: u64::try_from(shelf.ledger.len()).unwrap() + 1,
             opened_at: None,

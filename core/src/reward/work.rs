@@ -397,7 +397,7 @@ impl<'a> Work<'a> {
 }
 
 /// A reward as it may be kept outside its Member: who the member is, is put in when it is sent.
-fn without_member_ids(reward: &Reward) -> Reward {
+pub(crate) fn without_member_ids(reward: &Reward) -> Reward {
     let mut told = reward.clone();
     for step in &mut told.moves {
         if step.actor.starts_with("member:") {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One row of `GET /v1/audit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditRow {
     /// The entry.
     #[serde(flatten)]
@@ -19,6 +20,7 @@ pub struct AuditRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ListedRedemption {
     /// The redemption.
     #[serde(flatten)]
@@ -34,10 +36,12 @@ pub struct ListedRedemption {
 /// Body of `POST /v1/verify`: exactly one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct VerifyBody {
     /// The member's own id.
     pub member_id: Option<String>,
     /// A campaign's number.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     pub campaign: Option<u16>,
     /// A pool.
     pub pool_id: Option<String>,
@@ -46,6 +50,7 @@ pub struct VerifyBody {
 /// Answer of `POST /v1/verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct VerifyAnswer {
     /// Nothing is wrong.
     pub ok: bool,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// One complaint about a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PathReason {
     /// Where: `limits.total`, `header Idempotency-Key`, `query since`; `body` for the whole.
     pub path: String,

@@ -1,12 +1,16 @@
 //! Campaigns and batches as administrators see them, and the checks on what they send.
 
 use super::body::InvalidRequest;
-use super::definition::{RewardType, check_name, valid_currency};
+use super::campaign_limits::Limits;
+use super::definition::{RewardDefinition, check_name, valid_currency};
+use crate::alias::Alias;
+use crate::breaker::BreakerResource;
 use crate::code::Profile;
-use crate::limits::{INTEGER_MAX, LIST_ENTRIES_MAX, QUANTITY_MAX, USES_PER_CODE_MAX};
+use crate::limits::{ALIASES_MAX, EXPECTED_RATE_MAX, LIST_ENTRIES_MAX, QUANTITY_MAX, SHARD_RATE};
 use crate::time::{Date, Instant, Zone};
 use crate::token::{Attributes, valid_attribute};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 impl Serialize for Profile {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -25,6 +29,7 @@ impl<'de> Deserialize<'de> for Profile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum CampaignKind {
     /// Each code works `uses_per_code` times in all.
     Unique,
@@ -36,6 +41,7 @@ pub enum CampaignKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum CampaignStatus {
     /// Being prepared.
     Draft,
@@ -74,6 +80,7 @@ impl CampaignStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Method {
     /// A `service` token.
     Api,
@@ -83,46 +90,32 @@ pub enum Method {
     Email,
 }
 
-/// How often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-#[cfg_attr(feature = "typescript", ts(optional_fields))]
-pub struct Limits {
-    /// Uses of each code; default 1 for unique, no limit of its own for shared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub uses_per_code: Option<u64>,
-    /// Redemptions of the whole campaign by one member; default 1 for shared, no limit for unique.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub per_member: Option<u64>,
-    /// Redemptions in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "typescript", ts(type = "number"))]
-    pub total: Option<u64>,
-}
-
 /// For whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Eligibility {
     /// One of these roles, stored on the Member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::AttributesOne>"))]
     pub roles: Option<Vec<String>>,
     /// One of these tiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::AttributesOne>"))]
     pub tiers: Option<Vec<String>>,
     /// One of these personas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::AttributesOne>"))]
     pub personas: Option<Vec<String>>,
     /// At least one of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::AttributesOne>"))]
     pub tags_any: Option<Vec<String>>,
     /// None of these tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::AttributesOne>"))]
     pub tags_none: Option<Vec<String>>,
 }
 
@@ -138,6 +131,10 @@ impl Eligibility {
             ("eligibility.tags_none", tags_none),
         ] {
             check_list(errors, path, entries.as_deref(), valid_attribute, "1 to 64 characters");
+        }
+        let unwanted = tags_none.as_deref().unwrap_or_default();
+        if let Some(both) = tags_any.iter().flatten().find(|tag| unwanted.contains(tag)) {
+            errors.add("eligibility.tags_none", format!("{both} is in tags_any as well"));
         }
     }
 
@@ -183,11 +180,14 @@ fn check_list(
 /// Body of `POST /v1/campaigns`; with a merge patch applied, of PATCH too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewCampaign {
     /// Number in range for the profile; assigned at random when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     pub campaign: Option<u16>,
     /// Shown to people.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Name"))]
     pub name: String,
     /// Layout of its codes.
     #[serde(default = "default_profile")]
@@ -198,6 +198,7 @@ pub struct NewCampaign {
     pub reward_id: String,
     /// Units of it.
     #[serde(default = "one")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::QUANTITY_MAX)))]
     pub quantity: u32,
     /// IANA zone of the local dates.
     #[serde(default = "utc")]
@@ -222,13 +223,31 @@ pub struct NewCampaign {
     pub eligibility: Option<Eligibility>,
     /// Only with one of these currencies named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Currencies>"))]
     pub currencies: Option<Vec<String>>,
     /// Only by these ways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
     pub methods: Option<Vec<Method>>,
     /// Codes of earlier epochs count as recalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(max = crate::keys::EPOCH_MAX)))]
     pub min_epoch: Option<u8>,
+    /// Memorable words that stand for a shared campaign's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<crate::wire::schema::AliasText>>", length(min = 1, max = crate::limits::ALIASES_MAX)))]
+    pub aliases: Option<Vec<String>>,
+    /// Whether who enters an alias learns why it is refused; otherwise it is not recognised.
+    #[serde(default = "yes")]
+    pub alias_public: bool,
+    /// Redemptions in a second that are expected at most: what one shard cannot take is spread over several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::EXPECTED_RATE_MAX)))]
+    pub expected_rate: Option<u32>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 const fn default_profile() -> Profile {
@@ -244,12 +263,12 @@ fn utc() -> String {
 }
 
 impl NewCampaign {
-    /// Checks every field and their combinations. `reward` is the type of the named definition, where it
-    /// exists; `zone` the named time zone, where the platform knows it.
+    /// Checks every field and their combinations. `reward` is the named definition, where it exists; `zone` the named
+    /// time zone, where the platform knows it.
     ///
     /// # Errors
     /// Every complaint at once.
-    pub fn validate(&self, reward: Option<RewardType>, zone: Option<&impl Zone>) -> Result<(), InvalidRequest> {
+    pub fn validate(&self, reward: Option<&RewardDefinition>, zone: Option<&impl Zone>) -> Result<(), InvalidRequest> {
         let mut errors = InvalidRequest::default();
         check_name(&mut errors, &self.name);
         let max = self.profile.campaign_max();
@@ -258,10 +277,14 @@ impl NewCampaign {
         }
         match reward {
             None => errors.add("reward_id", "no such reward definition"),
-            Some(kind) if kind.needs_long_tag() && self.profile == Profile::S16 => errors.add(
-                "profile",
-                "S16 has a 28-bit tag, below NIST's 32-bit floor: not for credit, points, external or bonus; use S20 or S25",
-            ),
+            Some(reward)
+                if self.profile == Profile::S16 && (reward.kind.needs_long_tag() || reward.pool_id.is_some()) =>
+            {
+                errors.add(
+                    "profile",
+                    "S16 has a 28-bit tag, below NIST's 32-bit floor: not for credit, points, external, bonus or promo codes; use S20 or S25",
+                );
+            }
             Some(_) => {}
         }
         if !(1..=QUANTITY_MAX).contains(&self.quantity) {
@@ -284,24 +307,58 @@ impl NewCampaign {
                 errors.add(if self.ends_on.is_some() { "ends_on" } else { "ends_at" }, "must be after the start");
             }
         }
-        self.validate_limits(&mut errors);
+        self.limits.check(&mut errors, reward);
         self.validate_lists(&mut errors);
+        self.validate_aliases(&mut errors);
+        self.validate_rate(&mut errors);
         if self.min_epoch.is_some_and(|epoch| epoch > crate::keys::EPOCH_MAX) {
             errors.add("min_epoch", "0 to 7");
         }
         errors.into_result()
     }
 
-    fn validate_limits(&self, errors: &mut InvalidRequest) {
-        let Limits { uses_per_code, per_member, total } = self.limits;
-        if uses_per_code.is_some_and(|uses| !(1..=USES_PER_CODE_MAX).contains(&uses)) {
-            errors.add("limits.uses_per_code", format!("1 to {USES_PER_CODE_MAX}"));
+    fn validate_aliases(&self, errors: &mut InvalidRequest) {
+        let Some(aliases) = &self.aliases else { return };
+        if self.kind != CampaignKind::Shared {
+            errors.add("aliases", "only a shared campaign's code can have aliases");
         }
-        for (path, limit) in [("limits.per_member", per_member), ("limits.total", total)] {
-            if limit.is_some_and(|limit| !(1..=INTEGER_MAX).contains(&limit)) {
-                errors.add(path, format!("1 to {INTEGER_MAX}"));
+        if !(1..=ALIASES_MAX).contains(&aliases.len()) {
+            errors.add("aliases", format!("1 to {ALIASES_MAX} words; leave it out for none"));
+            return;
+        }
+        let read: Vec<Option<Alias>> = aliases.iter().map(|text| Alias::read(text)).collect();
+        for (index, alias) in read.iter().enumerate() {
+            let path = format!("aliases[{index}]");
+            match alias {
+                None => errors.add(&path, "3 to 14 letters and digits"),
+                Some(_) if read.iter().take(index).any(|earlier| earlier == alias) => {
+                    errors.add(&path, "reads like an earlier one");
+                }
+                Some(_) => {}
             }
         }
+    }
+
+    fn validate_rate(&self, errors: &mut InvalidRequest) {
+        let Some(rate) = self.expected_rate else { return };
+        if !(1..=EXPECTED_RATE_MAX).contains(&rate) {
+            errors.add("expected_rate", format!("1 to {EXPECTED_RATE_MAX} redemptions in a second"));
+        } else if self.shards() > 1 && self.kind == CampaignKind::Shared && self.limits.uses_per_code.is_some() {
+            // The shards of a shared campaign are its members', so none of them could hold this limit.
+            errors.add("limits.uses_per_code", "not with an expected_rate that takes several shards; use limits.total");
+        }
+    }
+
+    /// How many shards keep its uses.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        self.expected_rate.map_or(1, |rate| rate.div_ceil(SHARD_RATE).max(1))
+    }
+
+    /// Its aliases as they are read.
+    #[must_use]
+    pub fn aliases_read(&self) -> Vec<Alias> {
+        self.aliases.iter().flatten().filter_map(|text| Alias::read(text)).collect()
     }
 
     fn validate_lists(&self, errors: &mut InvalidRequest) {
@@ -326,6 +383,7 @@ impl NewCampaign {
 
 /// A campaign as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CampaignResource {
     /// Its definition; `campaign` is always there.
     #[serde(flatten)]
@@ -340,11 +398,18 @@ pub struct CampaignResource {
     pub issued: u64,
     /// Uses consumed.
     pub redeemed: u64,
+    /// Redemptions that were refused, by the code of their refusal; lags by seconds.
+    pub refused: BTreeMap<String, u64>,
+    /// Wrong tags that named this campaign, in all; lags by seconds.
+    pub failed_tags: u64,
+    /// How far guessing has gone.
+    pub breaker: BreakerResource,
 }
 
 /// Format of a streamed batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum BatchFormat {
     /// `seq,code` with a header line.
     #[default]
@@ -356,11 +421,14 @@ pub enum BatchFormat {
 /// Body of `POST /v1/campaigns/{id}/batches`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewBatch {
     /// Codes wanted, from 1.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     pub count: u32,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub label: Option<String>,
     /// Of the stream.
     #[serde(default)]
@@ -376,6 +444,7 @@ pub struct NewBatch {
     pub expires_at: Option<Instant>,
     /// Order, mailing: whatever it is found by later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub reference: Option<String>,
 }
 
@@ -403,6 +472,7 @@ impl NewBatch {
 
 /// A range of seqs minted together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BatchResource {
     /// Opaque.
     pub batch_id: String,
@@ -426,6 +496,9 @@ pub struct BatchResource {
     pub created_at: Instant,
     /// Actor.
     pub by: String,
-    /// Whether it was recalled.
+    /// Whether all of it was recalled.
     pub recalled: bool,
+    /// Codes that were streamed so far; absent for one that is minted elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<u32>,
 }

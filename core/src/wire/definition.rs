@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RewardType {
     /// Experience.
     Xp,
@@ -126,40 +127,48 @@ impl RewardType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RewardValue {
     /// Minor units of a currency (ISO 4217).
     #[serde(rename_all = "snake_case")]
     Credit {
         /// Three capital letters.
+        #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Currency"))]
         currency: String,
         /// Minor units, from 1.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
         #[cfg_attr(feature = "typescript", ts(type = "number"))]
         amount_minor: u64,
     },
     /// A feature.
     Feature {
         /// Its key.
+        #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Attribute"))]
         key: String,
     },
     /// Points, experience or tokens.
     Amount {
         /// From 1.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
         #[cfg_attr(feature = "typescript", ts(type = "number"))]
         amount: u64,
     },
     /// A share of an order's total.
     Percent {
         /// 1 to 100.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = 100)))]
         percent: u8,
     },
     /// What a booster multiplies by.
     Booster {
         /// 1001 to 100000 thousandths.
+        #[cfg_attr(feature = "openapi", schemars(range(min = 1_001, max = 100_000)))]
         multiplier_permille: u32,
     },
     /// Something that is known elsewhere.
     Reference {
         /// Its name there.
+        #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "typescript", ts(optional))]
         reference: Option<String>,
@@ -170,6 +179,7 @@ pub enum RewardValue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Mechanic {
     /// The built-in wallet, in the deciding commit.
     Wallet {},
@@ -194,11 +204,14 @@ impl Mechanic {
 /// Body of `POST /v1/reward-definitions`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewRewardDefinition {
     /// `[a-z0-9][a-z0-9_-]{0,63}`; assigned when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Slug>"))]
     pub reward_id: Option<String>,
     /// Shown to people.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Name"))]
     pub name: String,
     /// Type.
     #[serde(rename = "type")]
@@ -214,15 +227,19 @@ pub struct NewRewardDefinition {
     pub automatic_activation: Option<bool>,
     /// How long it may rest unclaimed or not activated; for a mini-game also unplayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::LIFETIME_MAX_S)))]
     pub valid_for_s: Option<u32>,
     /// How long it runs once granted; required for boosters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::LIFETIME_MAX_S)))]
     pub duration_s: Option<u32>,
     /// Most tries to apply it.
     #[serde(default = "attempts_max")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::ATTEMPTS_MAX_MOST)))]
     pub attempts_max: u32,
     /// Longest wait for a fulfiller's late answer.
     #[serde(default = "fulfilment_timeout_s")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::LIFETIME_MAX_S)))]
     pub fulfilment_timeout_s: u32,
     /// Who applies it.
     #[serde(default = "wallet", deserialize_with = "object")]
@@ -232,12 +249,15 @@ pub struct NewRewardDefinition {
     pub points_cost: Option<u64>,
     /// Points for one unit for members with these attributes: most fields win, on a tie the lowest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(length(min = 1, max = crate::limits::LIST_ENTRIES_MAX)))]
     pub prices: Option<Vec<Price>>,
     /// Each unit comes with a promo code of this pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Slug>"))]
     pub pool_id: Option<String>,
     /// Every unit comes with this same promo code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::PromoCode>"))]
     pub promo_code: Option<String>,
     /// Who may buy it with points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,15 +269,19 @@ pub struct NewRewardDefinition {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Price {
     /// The member's tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attribute>"))]
     pub tier: Option<String>,
     /// The member's persona.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attribute>"))]
     pub persona: Option<String>,
     /// One of the member's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attribute>"))]
     pub tag: Option<String>,
     /// Points for one unit.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -280,6 +304,7 @@ const fn wallet() -> Mechanic {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RewardDefinition {
     /// Unique in the merchant.
     pub reward_id: String,

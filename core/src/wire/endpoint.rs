@@ -19,12 +19,14 @@ const OTHER_EVENTS: [&str; 6] =
 /// Body of `POST /v1/webhooks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewEndpoint {
     /// Where to: https, a public host.
     pub url: String,
     /// Types of events (`redemption.granted`), groups of them (`reward.*`) or `*`; an empty list for an endpoint that
     /// only fulfils rewards. Required: what is left out by mistake would never be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(length(max = crate::limits::LIST_ENTRIES_MAX), extend("uniqueItems" = true)))]
     pub events: Option<Vec<String>>,
 }
 
@@ -88,6 +90,7 @@ pub fn wants_event(events: &[String], kind: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EndpointResource {
     /// Opaque.
     pub endpoint_id: String,
@@ -115,6 +118,7 @@ pub struct EndpointResource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum DeliveryState {
     /// The last try failed; there will be another.
     Waiting,
@@ -129,6 +133,8 @@ pub enum DeliveryState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "WebhookDelivery", optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "WebhookDelivery"))]
 pub struct DeliveryResource {
     /// The message's `webhook-id`.
     pub delivery_id: String,
@@ -155,6 +161,7 @@ pub struct DeliveryResource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TestResult {
     /// Whether it answered with a 2xx.
     pub delivered: bool,
@@ -170,6 +177,7 @@ pub struct TestResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum ReportedOutcome {
     /// It was applied.
     Granted,
@@ -182,6 +190,7 @@ pub enum ReportedOutcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FulfilmentReport {
     /// What became of it.
     pub outcome: ReportedOutcome,
@@ -191,6 +200,7 @@ pub struct FulfilmentReport {
     pub data: Option<Map<String, Value>>,
     /// Why it failed, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(length(max = crate::limits::NOTE_CHARS_MAX)))]
     pub error: Option<String>,
 }
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "FeedEvent"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "FeedEvent"))]
 pub struct Event {
     /// From 1, without gaps.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -28,6 +30,7 @@ pub struct Event {
 /// An answer of the long poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EventPage {
     /// At most 500, ascending.
     pub events: Vec<Event>,
@@ -39,6 +42,7 @@ pub struct EventPage {
 /// Sent instead of events when `since` is older than what is kept, or ahead of the feed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FeedReset {
     /// Always true.
     #[cfg_attr(feature = "typescript", ts(type = "true"))]

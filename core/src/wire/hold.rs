@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum HoldState {
     /// Kept for its order.
     Held,
@@ -41,6 +42,7 @@ impl HoldState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Hold {
     /// Opaque.
     pub hold_id: String,
@@ -69,6 +71,8 @@ pub struct Hold {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "OrderHolds", optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "OrderHolds"))]
 pub struct OrderResource {
     /// The shop's order.
     pub order: String,
@@ -88,8 +92,10 @@ pub struct OrderResource {
 /// What an order costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderTotal {
     /// ISO 4217.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Currency"))]
     pub currency: String,
     /// Minor units.
     pub amount_minor: u64,
@@ -115,16 +121,19 @@ impl From<OrderTotal> for Credit {
 /// Body of `POST /v1/orders/{order}/holds`: exactly one of `code`, `credit_minor` and `reward`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HoldBody {
     /// Code as typed or scanned.
     pub code: Option<String>,
     /// Credit out of the wallet, in minor units of the total's currency.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     pub credit_minor: Option<u64>,
     /// Id of a discount that rests.
     pub reward: Option<String>,
     /// What the order costs; the last one given counts.
     pub total: OrderTotal,
     /// For `service` tokens: whose it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub member_id: Option<String>,
 }
 
@@ -150,8 +159,10 @@ impl HoldBody {
 /// Body of `POST /v1/orders/{order}/commit`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CommitOrderBody {
     /// Whose order it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Text"))]
     pub member_id: String,
     /// What it costs in the end; the last one given counts.
     pub total: Option<OrderTotal>,
@@ -174,8 +185,10 @@ impl CommitOrderBody {
 /// Body of `POST /v1/orders/{order}/release`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReleaseOrderBody {
     /// Whose order it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Text"))]
     pub member_id: String,
 }
 

@@ -3,10 +3,21 @@
 use super::till::CatalogueItem;
 use serde::{Deserialize, Serialize};
 
+/// Body of `POST /v1/till/lookup`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct LookupBody {
+    /// Telephone number in E.164, or national where the merchant has a country.
+    #[cfg_attr(feature = "openapi", schemars(length(min = 1)))]
+    pub phone: String,
+}
+
 /// Answer of `POST /v1/till/lookup`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TillMember {
     /// The merchant's own id of them.
     pub member_id: String,
@@ -26,6 +37,7 @@ pub struct TillMember {
 /// The cheapest reward for a member that their points do not buy yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NextReward {
     /// Definition.
     pub reward_id: String,

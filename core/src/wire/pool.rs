@@ -12,11 +12,14 @@ use serde::{Deserialize, Serialize};
 /// Body of `POST /v1/pools`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewPool {
     /// `[a-z0-9][a-z0-9_-]{0,63}`; assigned when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Slug>"))]
     pub pool_id: Option<String>,
     /// Shown to people.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Name"))]
     pub name: String,
     /// Fewer free codes than this are told, once for each crossing; 0 for never.
     #[serde(default = "alert_below")]
@@ -57,6 +60,8 @@ impl NewPool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "Pool", optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Pool"))]
 pub struct PoolResource {
     /// Unique in the merchant.
     pub pool_id: String,
@@ -118,6 +123,7 @@ impl PoolResource {
 /// A pool as `GET /v1/stats` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PoolFigures {
     /// The pool.
     #[serde(flatten)]
@@ -132,6 +138,7 @@ pub struct PoolFigures {
 /// A line of an upload that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RefusedLine {
     /// Its number, from 1.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -144,6 +151,8 @@ pub struct RefusedLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "PoolUpload"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "PoolUpload"))]
 pub struct UploadAnswer {
     /// Codes that the pool did not have.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -164,14 +173,17 @@ pub struct UploadAnswer {
 /// Body of `POST /v1/pools/{pool_id}/quarantine/release`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReleaseBody {
     /// These; or
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<crate::wire::schema::PromoCode>>", length(min = 1, max = crate::limits::RELEASE_CODES_MAX)))]
     pub codes: Option<Vec<String>>,
     /// all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
     /// Why they can be handed out again.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
 }
 
@@ -209,6 +221,7 @@ impl ReleaseBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct QuarantinedCode {
     /// The promo code.
     pub code: String,

@@ -75,6 +75,8 @@ pub enum ProtocolError {
     IdempotencyKeyReused,
     /// 428: PATCH without `If-Match`.
     PreconditionRequired,
+    /// 429: more requests than anybody needs.
+    RateLimited,
     /// 500: the id is in the log too.
     InternalError {
         /// Opaque.
@@ -107,6 +109,7 @@ impl ProtocolError {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::PreconditionRequired => "precondition_required",
+            Self::RateLimited => "rate_limited",
             Self::InternalError { .. } => "internal_error",
             Self::Overloaded => "overloaded",
         }
@@ -152,6 +155,7 @@ impl ProtocolError {
             Self::PreconditionRequired => {
                 (428, "If-Match is required", "Send the ETag of the version that you are changing in If-Match.")
             }
+            Self::RateLimited => (429, "Too many requests", "Try again after Retry-After seconds."),
             Self::InternalError { .. } => (500, "Something went wrong here", "Give this id to support."),
             Self::Overloaded => (503, "Too busy at the moment", "Try again after Retry-After seconds, same key."),
         }
@@ -227,6 +231,7 @@ impl Problem {
             | ProtocolError::UnsupportedMediaType
             | ProtocolError::IdempotencyKeyReused
             | ProtocolError::PreconditionRequired
+            | ProtocolError::RateLimited
             | ProtocolError::Overloaded => {}
         }
         problem

@@ -9,18 +9,23 @@ use serde::{Deserialize, Serialize};
 /// Body of `POST /v1/redemptions`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RedeemBody {
     /// Code as typed or scanned; or a reward that points buy.
     pub code: Option<String>,
     /// What points buy.
     pub reward_id: Option<String>,
     /// Units of it, 1 to 100; 1 where absent.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::QUANTITY_MAX)))]
     pub quantity: Option<u32>,
     /// ISO 4217, where the campaign restricts currencies.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Currency>"))]
     pub currency: Option<String>,
     /// Order this belongs to, shown in history.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub order: Option<String>,
     /// For `service` tokens: whose redemption it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub member_id: Option<String>,
 }
 
@@ -79,12 +84,31 @@ impl RedeemBody {
 /// Body of `POST /v1/codes/{code}/redemptions`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RedeemPathBody {
-    /// See [`RedeemBody::currency`].
+    /// ISO 4217, where the campaign restricts currencies.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Currency>"))]
     pub currency: Option<String>,
-    /// See [`RedeemBody::order`].
+    /// Order this belongs to, shown in history.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub order: Option<String>,
-    /// See [`RedeemBody::member_id`].
+    /// For `service` tokens: whose it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
+    pub member_id: Option<String>,
+}
+
+/// Body of `POST /v1/codes/preview`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct PreviewBody {
+    /// Code or alias as typed or scanned.
+    pub code: String,
+    /// ISO 4217, where the campaign restricts currencies.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Currency>"))]
+    pub currency: Option<String>,
+    /// For `service` tokens: whose it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub member_id: Option<String>,
 }
 
@@ -92,6 +116,7 @@ pub struct RedeemPathBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RedemptionStatus {
     /// Accepted, not decided yet.
     Redeeming,
@@ -158,6 +183,7 @@ impl RedemptionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RedemptionKind {
     /// A code.
     Code,
@@ -172,6 +198,8 @@ pub enum RedemptionKind {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "RedemptionLedgerRow"))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "RedemptionLedgerRow"))]
 pub struct LedgerLine {
     /// Opaque.
     pub ledger_id: String,
@@ -188,6 +216,7 @@ pub struct LedgerLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Redemption {
     /// Opaque; also the event id.
     pub redemption_id: String,
@@ -244,11 +273,18 @@ pub struct Redemption {
     /// Order given with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
+    /// Batch of the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// Whatever that batch is found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// What an operator decides about a redemption that the server could not finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Resolution {
     /// It was given by other means.
     Granted,
@@ -259,11 +295,13 @@ pub enum Resolution {
 /// Body of `POST /v1/redemptions/{id}/resolve`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ResolveBody {
     /// How.
     #[serde(rename = "as")]
     pub resolution: Resolution,
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
     /// Cancel although a delivery is under way or nobody knows what became of one.
     #[serde(default)]
@@ -274,6 +312,7 @@ pub struct ResolveBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// It would be redeemed.
     Redeem,
@@ -285,6 +324,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PreviewRule {
     /// Code of the refusal that it would give.
     pub rule: String,
@@ -298,6 +338,7 @@ pub struct PreviewRule {
 /// The reward that a code would give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PreviewReward {
     /// Shown to people.
     pub name: String,
@@ -312,6 +353,7 @@ pub struct PreviewReward {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PreviewCampaign {
     /// Shown to people.
     pub name: String,
@@ -325,6 +367,7 @@ pub struct PreviewCampaign {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Preview {
     /// What redeeming would do now.
     pub would: Verdict,
@@ -343,6 +386,8 @@ pub struct Preview {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "{T}Page"))]
 pub struct Page<T> {
     /// Rows.
     pub items: Vec<T>,

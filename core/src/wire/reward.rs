@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RewardState {
     /// Rests until the player claims it.
     Unclaimed,
@@ -72,6 +73,7 @@ impl RewardState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum RewardSource {
     /// A mission was done.
     Mission,
@@ -89,6 +91,7 @@ pub enum RewardSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RewardMove {
     /// Absent for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +112,7 @@ pub struct RewardMove {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Fulfilment {
     /// The fulfiller's own data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +131,7 @@ pub struct Fulfilment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Reward {
     /// Opaque.
     pub id: String,
@@ -184,49 +189,81 @@ pub struct Reward {
 /// Body of `POST /v1/members/{id}/rewards`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct GiveBody {
     /// Definition.
     pub reward_id: String,
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
     /// Where it comes from; `admin` where absent.
     pub source: Option<RewardSource>,
     /// The giver's own reference.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub reference: Option<String>,
 }
 
 /// Body of calls that may say why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReasonBody {
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Reason>"))]
     pub reason: Option<String>,
+}
+
+/// Body of calls that must say why.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct RequiredReasonBody {
+    /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
+    pub reason: String,
+}
+
+/// Body of a player's own moves of a reward.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct PlayerMoveBody {
+    /// For `service` tokens: whose reward it is.
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
+    pub member_id: Option<String>,
 }
 
 /// Body of `PUT /v1/members/{id}`: what it names is set, the rest stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProfileBody {
     /// How staff find them, as somebody wrote it; null takes it away. Kept apart from the rest.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "nullable")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::PhoneOrNull>"))]
     pub phone: Option<Option<String>>,
     /// Shown to staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Name>"))]
     pub name: Option<String>,
     /// Redemptions may be reset freely, and are kept apart from production figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tester: Option<bool>,
     /// Loyalty tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attribute>"))]
     pub tier: Option<String>,
     /// Marketing persona.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attribute>"))]
     pub persona: Option<String>,
     /// Free tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attributes>"))]
     pub tags: Option<Vec<String>>,
     /// Stored roles, which eligibility rules read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Attributes>"))]
     pub roles: Option<Vec<String>>,
 }
 
@@ -259,6 +296,7 @@ impl ProfileBody {
 
 /// A member as administrators see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct MemberResource {
     /// The merchant's own id of them.
     pub member_id: String,
@@ -288,12 +326,14 @@ pub struct MemberResource {
 /// Body of `PATCH /v1/members/{id}/rewards/{rid}/fulfilment`, after the merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FulfilmentBody {
     /// The fulfiller's own data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Map<String, serde_json::Value>>,
     /// A note of support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(length(max = crate::limits::NOTE_CHARS_MAX)))]
     pub note: Option<String>,
 }
 

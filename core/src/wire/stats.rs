@@ -2,6 +2,8 @@
 
 use super::pool::PoolFigures;
 use super::redemption::RedemptionStatus;
+use crate::breaker::BreakerState;
+use crate::code::Profile;
 use crate::protocol::recorder::{BOUNDS_MS, is_redeemed};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ pub type Counts = BTreeMap<String, u64>;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Stats {
     /// When they were put together.
     #[cfg_attr(feature = "typescript", ts(type = "string"))]
@@ -32,11 +35,29 @@ pub struct Stats {
     pub deliveries: Counts,
     /// Pools with their stock as it is now.
     pub pools: Vec<PoolFigures>,
+    /// Campaign keys whose tags are being guessed so often that new accounts are kept out.
+    pub breakers: Vec<BreakerFigures>,
+}
+
+/// The breaker of one campaign key, from a challenge on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct BreakerFigures {
+    /// The campaign.
+    pub campaign: u16,
+    /// Layout of its codes.
+    pub profile: Profile,
+    /// Epoch of the key.
+    pub epoch: u8,
+    /// How far guessing has gone.
+    pub state: BreakerState,
 }
 
 /// Figures of one kind of members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Figures {
     /// Redemptions by status.
     #[cfg_attr(feature = "typescript", ts(type = "Record<string, number>"))]
@@ -95,6 +116,7 @@ fn share(part: u64, whole: u64) -> f64 {
 /// How long something took.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Histogram {
     /// How many took no longer than each bound; what took longer than all is in the count alone.
     pub buckets: Vec<Bucket>,
@@ -109,6 +131,7 @@ pub struct Histogram {
 /// One bound of a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Bucket {
     /// Milliseconds.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -138,6 +161,7 @@ impl Histogram {
 /// Figures of one campaign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CampaignFigures {
     /// Its number.
     pub campaign: u16,

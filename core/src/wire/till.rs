@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 /// Body of `POST /v1/till/quotes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct QuoteBody {
     /// Who stands at the till.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Text"))]
     pub member_id: String,
     /// What they want.
     pub reward_id: String,
     /// Units of it, 1 to 100; 1 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::QUANTITY_MAX)))]
     pub quantity: Option<u32>,
     /// They do want the same once more, a moment after the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,17 +52,20 @@ pub fn check_quantity(errors: &mut InvalidRequest, quantity: Option<u32>) {
 /// Body of `POST /v1/till/quotes/{id}/confirm`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConfirmBody {
     /// A manager lets the missing points go.
     #[serde(rename = "override", default, skip_serializing_if = "Option::is_none")]
     pub goodwill: Option<Goodwill>,
 }
 
-/// See [`ConfirmBody::goodwill`].
+/// A manager lets missing points go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Goodwill {
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
 }
 
@@ -83,6 +89,7 @@ impl ConfirmBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum QuoteState {
     /// Waits for its confirmation.
     Open,
@@ -117,6 +124,8 @@ impl QuoteState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "Quote"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Quote"))]
 pub struct QuoteResource {
     /// Opaque.
     pub quote_id: String,
@@ -142,8 +151,10 @@ pub struct QuoteResource {
 /// Body of `POST /v1/redemptions/{id}/reversal`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReversalBody {
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
     /// The code may be redeemed again.
     #[serde(default)]
@@ -154,6 +165,7 @@ pub struct ReversalBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum AdjustedAsset {
     /// Loyalty points.
     Points,
@@ -181,22 +193,28 @@ impl AdjustedAsset {
 /// Body of `POST /v1/members/{id}/adjustments`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AdjustmentBody {
     /// What.
     pub asset: AdjustedAsset,
     /// By how much; negative takes. Of points, xp and tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = -9_007_199_254_740_991_i64, max = crate::limits::INTEGER_MAX)))]
     pub amount: Option<i64>,
     /// By how many minor units; negative takes. Of credit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = -9_007_199_254_740_991_i64, max = crate::limits::INTEGER_MAX)))]
     pub amount_minor: Option<i64>,
     /// Of credit: ISO 4217.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Currency>"))]
     pub currency: Option<String>,
     /// Why.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Reason"))]
     pub reason: String,
     /// The shop's order that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<crate::wire::schema::Text>"))]
     pub order: Option<String>,
 }
 
@@ -245,6 +263,7 @@ impl AdjustmentBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CatalogueItem {
     /// Definition.
     pub reward_id: String,

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(rename = "Money"))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Money"))]
 pub struct Credit {
     /// ISO 4217.
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::wire::schema::Currency"))]
     pub currency: String,
     /// Minor units.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -19,6 +22,7 @@ pub struct Credit {
 /// A running booster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Booster {
     /// The reward's id.
     pub id: String,
@@ -39,6 +43,7 @@ pub struct Booster {
 /// What a member has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Wallet {
     /// Points.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -72,6 +77,7 @@ impl Wallet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "typescript", ts(optional_fields))]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LedgerRow {
     /// Opaque.
     pub ledger_id: String,

@@ -30,6 +30,10 @@ Examples:
     $ counterfoil mint --root-file root.hex --environment live --merchant acme \\
         --campaign 1 --from 0 --count 1000 --format csv --output codes.csv
 
+  Let a print shop mint one campaign, and exactly the batch that the service has reserved, without the root:
+    $ counterfoil campaign export-key --root-file root.hex --environment live --merchant acme --campaign 1 > key.json
+    $ counterfoil mint --print-key key.json --batch batch.json --format csv --output codes.csv
+
   Look for typing errors in texts, one per line (needs no secret):
     $ echo '0000-PMHX-FT5W-PPXF-4FNQ' | counterfoil check
     {\"ok\":false,\"reason\":\"parity_mismatch\",\"position\":11,\"suggestions\":[\"0000-PMHX-FT5V-PPXF-4FNQ\"]}
@@ -50,11 +54,59 @@ pub(crate) enum Command {
     Mint(MintArgs),
     Check(CheckArgs),
     Verify(VerifyArgs),
+    /// Hand a campaign to a print shop.
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
     /// Look into audit logs.
     #[command(subcommand)]
     Audit(AuditCommand),
     Vectors(VectorsArgs),
 }
+
+/// What to do with a campaign.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CampaignCommand {
+    ExportKey(ExportKeyArgs),
+}
+
+/// Write the two keys that mint one campaign in one epoch, and nothing else.
+///
+/// Whoever holds them can make that campaign's codes; no other campaign, no other epoch, and the root does not
+/// follow from them. The service gives the same file once, audited: POST /v1/campaigns/{campaign}/print-key. Prefer
+/// that, and hand the file over as you would hand over cash.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXPORT_KEY_EXAMPLES)]
+pub(crate) struct ExportKeyArgs {
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+
+    /// Layout of the codes.
+    #[arg(long, value_enum, default_value = "S20", ignore_case = true)]
+    pub(crate) profile: ProfileName,
+
+    /// Key epoch, 0 to 7.
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub(crate) epoch: u8,
+
+    /// Campaign number: 1 to 65535, in S16 1 to 4095.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) campaign: u16,
+
+    /// File to write, which only you can read; without it, the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+const EXPORT_KEY_EXAMPLES: &str = "\
+Examples:
+  Reserve a batch at the service, without codes; then give both files to the print shop:
+    $ curl -fsS -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\
+        -d '{\"count\":50000,\"offline\":true}' \"$EDGE/v1/campaigns/7/batches\" > batch.json
+    $ counterfoil campaign export-key --root-file root.hex --environment live --merchant acme --campaign 7 --output key.json
+
+  The print shop:
+    $ counterfoil mint --print-key key.json --batch batch.json --format csv --output codes.csv";
 
 /// What to do with an audit log.
 #[derive(Debug, Subcommand)]
@@ -103,28 +155,46 @@ pub(crate) struct KeyArgs {
 #[command(after_long_help = MINT_EXAMPLES)]
 pub(crate) struct MintArgs {
     #[command(flatten)]
-    pub(crate) keys: KeyArgs,
+    pub(crate) root: RootArgs,
+
+    /// Environment the codes are for, such as live or test: 1 to 16 of a-z, 0-9 and -.
+    #[arg(long, value_name = "NAME", required_unless_present = "print_key")]
+    pub(crate) environment: Option<String>,
+
+    /// Merchant the codes are of: 1 to 32 of a-z, 0-9 and -, the first not -.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, required_unless_present = "print_key")]
+    pub(crate) merchant: Option<String>,
 
     /// Layout of the codes: S20 is the default, S16 for low-value promotions, S25 for stored value.
-    #[arg(long, value_enum, default_value = "S20", ignore_case = true)]
-    pub(crate) profile: ProfileName,
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) profile: Option<ProfileName>,
 
-    /// Key epoch, 0 to 7.
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u8).range(0..=7))]
-    pub(crate) epoch: u8,
+    /// Key epoch, 0 to 7; 0 is the default.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub(crate) epoch: Option<u8>,
 
     /// Campaign number: 1 to 65535, in S16 1 to 4095.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) campaign: u16,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..),
+          required_unless_present = "print_key")]
+    pub(crate) campaign: Option<u16>,
 
-    /// First seq to mint.
-    #[arg(long, value_name = "SEQ", default_value = "0", allow_negative_numbers = true)]
-    pub(crate) from: u32,
+    /// The two keys of one campaign and epoch, from the service or from `campaign export-key`, instead of the root.
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["root_file", "root_hex", "environment", "merchant", "profile", "epoch", "campaign"])]
+    pub(crate) print_key: Option<PathBuf>,
+
+    /// First seq to mint; 0 is the default.
+    #[arg(long, value_name = "SEQ", allow_negative_numbers = true)]
+    pub(crate) from: Option<u32>,
 
     /// How many codes.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) count: u32,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..),
+          required_unless_present = "batch")]
+    pub(crate) count: Option<u32>,
+
+    /// A batch that the service has reserved (the JSON that it answered): exactly its seqs, its number of codes.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "count"])]
+    pub(crate) batch: Option<PathBuf>,
 
     /// How to write them.
     #[arg(long, value_enum, default_value = "text")]
@@ -154,7 +224,10 @@ Examples:
   The secret from a secret store, codes straight into a compressed file:
     $ COUNTERFOIL_ROOT_HEX=\"$(secret-tool lookup app counterfoil)\" \\
       counterfoil mint --environment live --merchant acme --profile S25 --epoch 1 --campaign 513 \\
-        --from 20000 --count 1000000 --format csv | gzip > codes.csv.gz";
+        --from 20000 --count 1000000 --format csv | gzip > codes.csv.gz
+
+  A print shop, with the campaign's keys and the batch it is to print:
+    $ counterfoil mint --print-key key.json --batch batch.json --format csv --output codes.csv";
 
 /// Look for typing errors in texts, one per line of the input, without any secret.
 ///

@@ -13,10 +13,11 @@ mod judge;
 mod lines;
 mod mint;
 mod output;
+mod printing;
 mod roots;
 pub mod vectors;
 
-use args::{AuditCommand, Cli, Command};
+use args::{AuditCommand, CampaignCommand, Cli, Command};
 use clap::Parser;
 use failure::Failure;
 use std::ffi::OsString;
@@ -50,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut surroundings: Surr
         Command::Mint(args) => mint::run(args, &mut surroundings),
         Command::Check(args) => judge::check(args, &mut surroundings),
         Command::Verify(args) => judge::verify(args, &mut surroundings),
+        Command::Campaign(CampaignCommand::ExportKey(args)) => printing::export_key(args, &mut surroundings),
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(args, &mut surroundings),
         Command::Vectors(args) => vectors::run(args, &mut surroundings),
     };

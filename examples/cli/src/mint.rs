@@ -4,7 +4,7 @@ use crate::Surroundings;
 use crate::args::{Format, MintArgs};
 use crate::failure::Failure;
 use crate::output::{Output, Readers};
-use crate::roots::Issuer;
+use crate::printing::{Order, order};
 use counterfoil_core::code::Profile;
 use counterfoil_core::keys::{CampaignKeys, Minted};
 use counterfoil_core::words;
@@ -20,38 +20,36 @@ const REDRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// `counterfoil mint`.
 pub(crate) fn run(args: &MintArgs, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
-    let issuer = Issuer::new(&args.keys, surroundings)?;
-    let profile = Profile::from(args.profile);
-    let keys = issuer.campaign_keys(profile, args.epoch, args.campaign)?;
-    refuse_impossible(args, profile, &keys)?;
-    let mut progress = Progress::new(args, profile, surroundings.stderr_is_terminal);
+    let (order, keys) = order(args, surroundings)?;
+    refuse_impossible(&order, &keys)?;
+    let mut progress = Progress::new(&order, surroundings.stderr_is_terminal);
     progress.announce(surroundings.stderr);
     let mut output = Output::new(args.output.as_deref(), surroundings.stdout, Readers::Owner)?;
-    let made = write_codes(args, &keys, &mut output, |made| progress.show(made, surroundings.stderr));
+    let made = write_codes(&order, args.format, &keys, &mut output, |made| progress.show(made, surroundings.stderr));
     let done = made.and_then(|last_seq| output.finish().map(|()| last_seq));
     progress.end(done.as_ref().ok().copied(), surroundings.stderr);
     done.map(|_| ())
 }
 
 /// Refuses what cannot be minted, before anything is written.
-fn refuse_impossible(args: &MintArgs, profile: Profile, keys: &CampaignKeys) -> Result<(), Failure> {
+fn refuse_impossible(order: &Order, keys: &CampaignKeys) -> Result<(), Failure> {
+    let Order { profile, epoch, campaign, .. } = *order;
     let space = u64::from(profile.serial_space());
-    let (from, count) = (u64::from(args.from), u64::from(args.count));
+    let (from, count) = (u64::from(order.from), u64::from(order.count));
     let (name, remain) = (profile.name(), space.saturating_sub(from));
     if count > remain {
         return Err(Failure::usage(format!(
             "past the end of the serial space: {name} has {space} serials in a campaign's whole life, from seq {from} on {remain} remain, and {count} codes were asked for"
         )));
     }
-    if words::beginning_offends(profile, args.epoch, args.campaign) {
+    if words::beginning_offends(profile, epoch, campaign) {
         return Err(Failure::usage(format!(
-            "campaign {} in epoch {} of {name} begins every code with symbols that spell an offensive word, so none can be minted: choose another number",
-            args.campaign, args.epoch
+            "campaign {campaign} in epoch {epoch} of {name} begins every code with symbols that spell an offensive word, so none can be minted: choose another number",
         )));
     }
     // Skipped words can use up a narrow rest. Only where the usual reserve does not fit is it worth counting.
     if count + count / 25 + 64 > remain {
-        let possible = keys.mint_codes(args.from, args.count).count();
+        let possible = keys.mint_codes(order.from, order.count).count();
         if u64::try_from(possible).is_ok_and(|possible| possible < count) {
             return Err(Failure::usage(format!(
                 "past the end of the serial space: from seq {from} on {name} has {remain} serials left, which give {possible} codes (the others would spell offensive words), and {count} were asked for"
@@ -63,20 +61,27 @@ fn refuse_impossible(args: &MintArgs, profile: Profile, keys: &CampaignKeys) -> 
 
 /// Writes every code and answers the last seq used. `on_piece` hears how many have been made.
 fn write_codes(
-    args: &MintArgs,
+    order: &Order,
+    format: Format,
     keys: &CampaignKeys,
     output: &mut Output<'_>,
     mut on_piece: impl FnMut(u32),
 ) -> Result<u32, Failure> {
     let mut piece = Vec::with_capacity(PIECE_BYTES + RECORD_BYTES_MAX);
-    if args.format == Format::Csv {
+    if format == Format::Csv {
         piece.extend_from_slice(b"seq,code\n");
     }
     let tag_digits = keys.profile().tag_bits() / 4;
     let mut made = 0;
-    let mut last_seq = args.from;
-    for minted in keys.mint_codes(args.from, args.count) {
-        match args.format {
+    let mut last_seq = order.from;
+    for minted in keys.mint_codes(order.from, order.count) {
+        if minted.seq >= order.end {
+            return Err(Failure::usage(format!(
+                "the batch ends before seq {}: {made} of its {} codes fit into it; it belongs to other keys, or its file was changed",
+                order.end, order.count
+            )));
+        }
+        match format {
             Format::Text => push_text(&mut piece, &minted),
             Format::Csv => push_csv(&mut piece, &minted),
             Format::Jsonl => push_jsonl(&mut piece, &minted, tag_digits),
@@ -139,8 +144,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(args: &MintArgs, profile: Profile, shown: bool) -> Self {
-        let (count, from) = (args.count, args.from);
+    fn new(order: &Order, shown: bool) -> Self {
+        let Order { count, from, profile, .. } = *order;
         Self { shown, count, from, profile, started: Instant::now(), drawn: None }
     }
 

@@ -3,7 +3,7 @@
 use crate::args::{KeyArgs, RootArgs};
 use crate::failure::Failure;
 use crate::{ROOT_VARIABLE, Surroundings};
-use counterfoil_core::keys::{CampaignKeys, Environment, MerchantId, Root};
+use counterfoil_core::keys::{CampaignKeys, Environment, MerchantId, RawKeys, Root};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -51,6 +51,16 @@ impl Issuer {
         let merchant =
             MerchantId::new(&args.merchant).map_err(|error| Failure::usage(format!("--merchant: {error}")))?;
         Ok(Self { root: root(&args.root, surroundings)?, environment, merchant })
+    }
+
+    /// The same keys in bytes, for a print shop.
+    pub(crate) fn raw_keys(
+        &self,
+        profile: counterfoil_core::code::Profile,
+        epoch: u8,
+        campaign: u16,
+    ) -> Result<RawKeys, Failure> {
+        RawKeys::derive(&self.root, &self.environment, &self.merchant, profile, epoch, campaign).map_err(Failure::usage)
     }
 
     /// The keys of one campaign in one epoch.

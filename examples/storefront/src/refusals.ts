@@ -89,7 +89,12 @@ const REFUSALS = {
       ? `You can redeem this offer again from ${moment(given(window_ends_at) ?? "")}.`
       : "Each customer can redeem this offer only so many times.",
   }),
-  campaign_limit_reached: say("All gone", "As many people as this offer was made for have redeemed it."),
+  campaign_limit_reached: ({ window_ends_at }) => ({
+    title: "All gone",
+    text: given(window_ends_at)
+      ? `There is more from ${moment(given(window_ends_at) ?? "")} on.`
+      : "As many people as this offer was made for have redeemed it.",
+  }),
   budget_exhausted: say("All gone", "What was set aside for this offer has been given out."),
   reward_not_for_sale: say("Not for points", "This reward cannot be bought with points."),
   insufficient_points: ({ points_needed }) => ({
@@ -103,6 +108,7 @@ const REFUSALS = {
         ? `Only ${count(available)} of the ${count(requested)} you asked for are left. Nothing was taken.`
         : "There are fewer left than you asked for. Nothing was taken.",
   }),
+  challenge_required: say("Please show that you are a person", "Somebody is guessing codes, so new accounts are asked once."),
   just_redeemed: say("Redeemed a moment ago", "You have got the same reward just now. Please look at your rewards."),
   quote_expired: say("The offer has run out", "Nothing was taken. Please ask for a new one."),
   hold_expired: say("The order took too long", "What was kept for it is free again. Please try once more."),

@@ -1,5 +1,5 @@
 // The edge's objects as they are, behind a Worker that hands each request to the one that its path names: /<binding>/<object's name>.
-export { Campaign, CodeShard, Directory, Member, Merchant, Pool, Recorder } from "./index.js";
+export { Campaign, CodeShard, Directory, Member, Merchant, Pool, Recorder, Throttle } from "./index.js";
 
 export default {
   fetch(request, env) {

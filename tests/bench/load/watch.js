@@ -121,4 +121,5 @@ export const Member = watched("Member", classes.Member);
 export const CodeShard = watched("CodeShard", classes.CodeShard);
 export const Pool = watched("Pool", classes.Pool);
 export const Directory = watched("Directory", classes.Directory);
+export const Throttle = watched("Throttle", classes.Throttle);
 export const Recorder = watched("Recorder", classes.Recorder);

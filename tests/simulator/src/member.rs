@@ -160,6 +160,7 @@ impl Member {
             Receipt::TooManyAttempts { retry_after_s } => {
                 return Ok(Answer::Refused(Refusal::TooManyAttempts { retry_after_s }));
             }
+            Receipt::Challenge => return Ok(Answer::Refused(Refusal::ChallengeRequired)),
             Receipt::Unrecognised => {
                 self.add_attempt()?;
                 return Ok(Answer::Refused(Refusal::CodeNotRecognised));
@@ -225,7 +226,7 @@ impl Member {
             v: MESSAGE_VERSION,
             rid: call.rid,
             fp: call.fp,
-            wish: Wish::Code(CodeWish { campaign, facts, checkout: call.checkout.clone() }),
+            wish: Wish::Code(CodeWish { campaign, shard: 0, facts, checkout: call.checkout.clone() }),
             order: call.order.clone(),
             actor: None,
             arrived: None,
@@ -234,8 +235,9 @@ impl Member {
     }
 
     pub(crate) fn facts(&self, code: ReadCode, currency: Option<String>) -> Result<Facts, Fault> {
+        let (state, at) = (self.storage.read()?, self.now());
         Ok(Facts {
-            at: self.now(),
+            at,
             seq: code.seq,
             epoch: 0,
             profile: Profile::S20,
@@ -244,7 +246,9 @@ impl Member {
             currency,
             attributes: Attributes::default(),
             roles: vec![],
-            member_uses: self.storage.read()?.uses(code.campaign),
+            member_uses: state.uses(code.campaign),
+            member_days: state.days(code.campaign),
+            alias: None,
         })
     }
 

@@ -554,7 +554,9 @@ const fn is_about_uses(refusal: &Refusal) -> bool {
         Refusal::AlreadyRedeemedByYou { .. }
             | Refusal::AlreadyRedeemed
             | Refusal::CodeHeld { .. }
-            | Refusal::MemberLimitReached
-            | Refusal::CampaignLimitReached
+            | Refusal::MemberLimitReached { .. }
+            | Refusal::CampaignLimitReached { .. }
+            | Refusal::BudgetExhausted
+            | Refusal::ChallengeRequired
     )
 }

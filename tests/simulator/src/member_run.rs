@@ -8,6 +8,7 @@ use crate::member_reward::Outside;
 use crate::member_state::MemberState;
 use crate::message::{Out, Party, Reply, Request};
 use crate::step::Step;
+use counterfoil_core::calendar::DayCounts;
 use counterfoil_core::checkout::Book;
 use counterfoil_core::ids::Rid;
 use counterfoil_core::limits::INTENT_DEADLINE_MS;
@@ -63,11 +64,11 @@ impl Member {
         let mut intent = intent.clone();
         let _turn = self.take_turn((intent.campaign(), None)).await;
         for _ in 0..LATE_MAX {
-            match self.storage.read().map(|state| state.uses(intent.campaign())) {
+            match self.storage.read().map(|state| (state.uses(intent.campaign()), state.days(intent.campaign()))) {
                 Ok(_) if self.world.has(Defect::LimitReadEarly) => {}
-                Ok(uses) => {
+                Ok((uses, days)) => {
                     if let Wish::Code(code) = &mut intent.wish {
-                        code.facts.member_uses = uses;
+                        (code.facts.member_uses, code.facts.member_days) = (uses, days);
                     }
                 }
                 Err(fault) => return (Ended::Failed(fault), vec![]),
@@ -145,6 +146,7 @@ impl Member {
         MemberView {
             known: if overwrite { Known::Absent } else { state.known(&intent.rid) },
             member_uses: state.uses(intent.campaign()),
+            member_days: &read.days,
             wallet,
             next_ledger_row: state.next_ledger_row(),
             consumed: state.redemptions.get(&intent.rid).is_some_and(|record| record.consumed),
@@ -503,21 +505,23 @@ pub(crate) struct Read {
     quote: Option<Quote>,
     last_bought_at: Option<Instant>,
     book: Option<Book>,
+    /// Redemptions of the campaign by its local day.
+    days: DayCounts,
 }
 
 impl Read {
     pub(crate) fn of(state: &MemberState, intent: &Intent) -> Self {
-        if let Some(CodeWish { campaign, facts, checkout: Some(checkout) }) = intent.code() {
+        if let Some(CodeWish { campaign, facts, checkout: Some(checkout), .. }) = intent.code() {
             let held = state.hold_of_code(*campaign, facts.seq).filter(|hold| hold.rid != intent.rid);
             let twin_until = held.map(|hold| hold.expires_at);
             let book = Book { twin_until, ..state.book(&checkout.order) };
-            return Self { book: Some(book), ..Self::default() };
+            return Self { book: Some(book), days: state.days(intent.campaign()), ..Self::default() };
         }
         let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
-            return Self::default();
+            return Self { days: state.days(intent.campaign()), ..Self::default() };
         };
         let quote = state.quotes.get(&terms.quote).cloned();
-        Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id), book: None }
+        Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id), book: None, days: vec![] }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::{Due, Item};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
+use counterfoil_core::calendar::{Day, DayCounts};
 use counterfoil_core::checkout::{Hold, Order};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
@@ -29,6 +30,8 @@ pub(crate) struct Record {
     /// Absent for a gift.
     pub(crate) campaign: Option<u16>,
     pub(crate) seq: u32,
+    /// The campaign's local day that its use is charged to.
+    pub(crate) day: Day,
     /// The use belongs to it.
     pub(crate) consumed: bool,
     /// Whose promo codes it has.
@@ -74,7 +77,8 @@ pub(crate) struct Link {
 pub(crate) struct MemberState {
     pub(crate) redemptions: BTreeMap<Rid, Record>,
     pub(crate) open: BTreeMap<Rid, Open>,
-    pub(crate) campaign_uses: BTreeMap<u16, u64>,
+    /// By campaign and its local day.
+    pub(crate) campaign_days: BTreeMap<(u16, Day), u64>,
     pub(crate) attempts: Vec<Instant>,
     pub(crate) wallet: Wallet,
     pub(crate) ledger: Vec<Rc<LedgerRow>>,
@@ -121,7 +125,12 @@ impl MemberState {
     }
 
     pub(crate) fn uses(&self, campaign: u16) -> u64 {
-        self.campaign_uses.get(&campaign).copied().unwrap_or(0)
+        self.days(campaign).iter().map(|(_, uses)| uses).sum()
+    }
+
+    pub(crate) fn days(&self, campaign: u16) -> DayCounts {
+        let of = self.campaign_days.range((campaign, Day(i32::MIN))..=(campaign, Day(i32::MAX)));
+        of.map(|((_, day), uses)| (*day, *uses)).collect()
     }
 
     pub(crate) fn next_ledger_row(&self) -> u64 {
@@ -138,6 +147,7 @@ impl MemberState {
             earliest: latest.last().copied(),
             allowed: ATTEMPTS_PER_DAY,
             has_grant: self.redemptions.values().any(|record| record.consumed && record.campaign.is_some()),
+            bar: None,
         }
     }
 
@@ -168,7 +178,8 @@ impl MemberState {
             };
             let (pool, decided_at) = (pool.filter(|_| consumed), doc.updated_at);
             let doc = Rc::new(doc);
-            let record = Record { fp, decided, campaign, seq, consumed, pool, bought, decided_at, doc };
+            let day = Day::default();
+            let record = Record { fp, decided, campaign, seq, day, consumed, pool, bought, decided_at, doc };
             self.redemptions.insert(intent.rid, record);
         }
         written
@@ -203,7 +214,7 @@ impl MemberState {
         defect: Option<Defect>,
     ) -> Result<Vec<Rc<Event>>, Fault> {
         let overwrite = defect == Some(Defect::DecidedOverwritten);
-        let consumed = decision.member_uses.is_some();
+        let consumed = decision.consumes.is_some();
         if let Some(redemption) = decision.changes.redemption.clone()
             && !self.put_redemption(intent, redemption, true, (consumed, pool), overwrite)
         {
@@ -215,9 +226,12 @@ impl MemberState {
         }
         let give_back = std::mem::take(&mut decision.changes.give_back);
         if let Some(code) = intent.code() {
-            if let Some(uses) = decision.member_uses {
+            if let Some(day) = decision.consumes {
                 let counted = if defect == Some(Defect::CountedByCode) { 0 } else { code.campaign };
-                self.campaign_uses.insert(counted, uses);
+                *self.campaign_days.entry((counted, day)).or_default() += 1;
+                if let Some(record) = self.redemptions.get_mut(&intent.rid) {
+                    record.day = day;
+                }
             }
             if give_back {
                 // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
@@ -264,15 +278,15 @@ impl MemberState {
             }
             if changes.give_back && (record.consumed || defect == Some(Defect::UseReturnedTwice)) {
                 record.consumed = false;
-                undo = record.campaign.map(|campaign| Undo { campaign, seq: record.seq, tries: 0 });
+                undo = record.campaign.map(|campaign| (record.day, Undo { campaign, seq: record.seq, tries: 0 }));
             }
             pool = record.pool.filter(|_| changes.quarantine && defect != Some(Defect::PoolUndoForgotten));
         } else if changes.redemption.is_some() {
             return Err(Fault("a redemption is missing"));
         }
-        if let Some(undo) = undo {
+        if let Some((day, undo)) = undo {
             if defect != Some(Defect::CounterKept) {
-                let uses = self.campaign_uses.entry(undo.campaign).or_default();
+                let uses = self.campaign_days.entry((undo.campaign, day)).or_default();
                 *uses = uses.checked_sub(1).ok_or(Fault("a counter would be negative"))?;
             }
             if defect != Some(Defect::UseNotGivenBack) {
@@ -303,6 +317,7 @@ impl MemberState {
             decided: true,
             campaign: None,
             seq: 0,
+            day: Day::default(),
             consumed: true,
             pool: None,
             bought: None,
@@ -413,10 +428,24 @@ impl MemberState {
             let hash = entry.hash();
             let link = Rc::new(Link { entry: entry.clone(), hash: hash.clone() });
             self.chain.push(link);
-            let record =
-                changes.redemption.map(|redemption| Reported { redemption, pid: pid.to_owned(), tester: false });
+            let record = changes.redemption.map(|redemption| Reported {
+                redemption,
+                pid: pid.to_owned(),
+                tester: false,
+                seq: None,
+            });
             self.add_report(
-                ReportRow { n, entry: Some(entry), hash, tester: false, record, events: vec![], settled, took: None },
+                ReportRow {
+                    n,
+                    entry: Some(entry),
+                    hash,
+                    tester: false,
+                    record,
+                    events: vec![],
+                    settled,
+                    took: None,
+                    claim: None,
+                },
                 at,
                 now,
             );
@@ -438,6 +467,7 @@ impl MemberState {
                 events: vec![],
                 settled: vec![],
                 took: None,
+                claim: None,
             };
             self.outbox.insert((begun, n), Rc::new(elsewhere));
         }

@@ -276,7 +276,7 @@ impl Oracle {
 
     /// I3: uses that belong to a redemption are counted, each once, and within the limit.
     fn effects(&self, n: usize, before: &MemberState, now: &MemberState) -> Checked {
-        let mut used: BTreeMap<u16, u64> = now.campaign_uses.keys().map(|campaign| (*campaign, 0)).collect();
+        let mut used: BTreeMap<u16, u64> = now.campaign_days.keys().map(|(campaign, _)| (*campaign, 0)).collect();
         for record in now.redemptions.values().filter(|record| record.consumed) {
             if let Some(campaign) = record.campaign {
                 *used.entry(campaign).or_default() += 1;

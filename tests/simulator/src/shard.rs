@@ -7,13 +7,14 @@ use crate::message::{Party, Reply, Request};
 use crate::shard_state::ShardState;
 use crate::step::{Fault as Kind, Step};
 use crate::world::World;
+use counterfoil_core::calendar::Calendar;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::INQUIRE_AFTER_MS;
 use counterfoil_core::protocol::shard::{PendingStep, PrepareStep, ShardView, Undo, prepare, settle, undo};
 use counterfoil_core::protocol::{Fate, Intent, PrepareAnswer, backoff_ms};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::rules::{Facts, Rules, evaluate, recognised};
-use counterfoil_core::time::Instant;
+use counterfoil_core::time::{Instant, Utc};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
@@ -89,7 +90,8 @@ impl Shard {
                     return Ok(Reply::Previewed(Some(Refusal::CodeNotRecognised)));
                 };
                 let usage = state.usage(&facts, &rid, Some(&rules), self.world.defect);
-                let verdicts = evaluate(&rules, &facts, None, &usage, |rid| names.redemption(rid));
+                let verdicts =
+                    evaluate(&rules, &Calendar::at(facts.at, &Utc), &facts, None, &usage, |rid| names.redemption(rid));
                 Ok(Reply::Previewed(verdicts.into_iter().find_map(|(_, refusal)| refusal)))
             }
             Request::Settle { rid, fp, fate } => {
@@ -243,8 +245,11 @@ impl Shard {
             let rules = cached.as_deref();
             let facts = &intent.code().ok_or(Fault("an intent about no code"))?.facts;
             let pending = state.pending.get(&(intent.rid, intent.fp));
+            let calendar = Calendar::at(facts.at, &Utc);
             let view = ShardView {
                 rules,
+                calendar: &calendar,
+                shard: 0,
                 pending: pending.filter(|_| !twice).map(|pending| pending.prepared.clone()),
                 other_pending: !self.world.has(Defect::OtherPendingIgnored)
                     && state.other_pending(&intent.rid, &intent.fp),

@@ -6,6 +6,7 @@ use crate::due::Due;
 use crate::member_state::count;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::BACKOFF_MAX_MS;
+use counterfoil_core::protocol::portion::Meter;
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
@@ -92,7 +93,12 @@ impl ShardState {
             of_code,
             mine: mine().find(|used| !self.held.contains_key(&(seq, **used))).copied(),
             mine_count: count(mine().count()),
-            of_campaign: if defect == Some(Defect::TotalIgnored) { 0 } else { self.total },
+            left: rules
+                .and_then(|rules| rules.total)
+                .filter(|_| defect != Some(Defect::TotalIgnored))
+                .map(|total| (Meter::Total, total.saturating_sub(self.total)))
+                .into_iter()
+                .collect(),
         }
     }
 

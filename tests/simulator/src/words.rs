@@ -74,6 +74,7 @@ impl Oracle {
                     format!("no: {}", refusal.code())
                 }
                 PrepareAnswer::Late => "late".to_owned(),
+                PrepareAnswer::Elsewhere { shard } => format!("shard {shard} keeps it"),
             },
             Ok(Reply::Taken(answer)) => format!("{answer:?}"),
             Ok(Reply::Checkout(answer)) => match answer {
