@@ -255,7 +255,12 @@ pub fn member_window_full(windows: &[MemberWindow], days: &[(Day, u64)]) -> Opti
 /// The batch that a code was minted with.
 #[must_use]
 pub fn issued_range<'a>(rules: &'a Rules, facts: &Facts) -> Option<&'a IssuedRange> {
-    rules.issued.iter().find(|range| range.epoch == facts.epoch && (range.from..range.to).contains(&facts.seq))
+    // A word is of no batch, even where its code was printed too.
+    rules
+        .issued
+        .iter()
+        .filter(|_| facts.alias.is_none())
+        .find(|range| range.epoch == facts.epoch && (range.from..range.to).contains(&facts.seq))
 }
 
 /// Rules 4 to 16 in order, each with its refusal where it fails. `earlier` names a redemption for the holder, `calendar` is

@@ -415,12 +415,23 @@ fn a_word_stands_for_the_campaigns_code() {
     let word = Alias::read("WELCOME10");
     (rules.kind, rules.uses_per_code, rules.per_member) = (CampaignKind::Shared, None, Some(1));
     (rules.aliases, rules.alias_seq) = (word.clone().into_iter().collect(), Some(200));
+    // The same code was printed, in another epoch than the word is sent with or in the same; that batch is over.
+    let batch = |epoch| IssuedRange {
+        from: 200,
+        to: 201,
+        epoch,
+        expires_at: Some(Instant(0)),
+        batch_id: "ba_2".to_owned(),
+        reference: Some("mailing".to_owned()),
+    };
+    rules.issued.extend([batch(6), batch(7)]);
     let entered = |alias: &Option<Alias>, seq| Facts { alias: alias.clone(), seq, epoch: 7, ..facts() };
     // It was never minted, and no key befalls it.
     assert!(recognised(Some(&rules), &entered(&word, 200)));
     assert!(!recognised(Some(&rules), &entered(&word, 5)));
     assert!(!recognised(Some(&rules), &entered(&Alias::read("OTHER"), 200)));
-    assert!(!recognised(Some(&rules), &entered(&None, 200)));
+    assert!(!recognised(Some(&rules), &entered(&None, 199)));
+    assert_eq!(issued_range(&rules, &entered(&word, 200)), None);
     let first = |rules: &Rules| {
         let facts = Facts { epoch_revoked: true, ..entered(&word, 200) };
         let calendar = Calendar::at(facts.at, &Utc);

@@ -10,6 +10,7 @@ use counterfoil_core::alias::Alias;
 use counterfoil_core::breaker::Claim;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
+use counterfoil_core::limits::{ALIAS_ATTEMPTS_PER_DAY, ATTEMPTS_PER_DAY};
 use counterfoil_core::phone::Phone;
 use counterfoil_core::protocol::member::Bar;
 use counterfoil_core::protocol::portion::Meter;
@@ -126,7 +127,15 @@ pub(crate) enum MemberOp {
 impl MemberOp {
     /// Whether it makes a member known again who was erased: somebody acts for them, and does not only look.
     pub(crate) const fn makes_known(&self) -> bool {
-        matches!(self, Self::Redeem(_) | Self::Buy(_) | Self::Give(_) | Self::Order(_) | Self::PutProfile { .. })
+        matches!(
+            self,
+            Self::Redeem(_)
+                | Self::Buy(_)
+                | Self::Give(_)
+                | Self::Order(_)
+                | Self::PutProfile { .. }
+                | Self::Till(TillOp::Adjust(_) | TillOp::Quote(_))
+        )
     }
 }
 
@@ -265,6 +274,16 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// Where the merchant has said nothing.
+    pub(crate) const fn usual() -> Self {
+        Self {
+            attempts_per_day: ATTEMPTS_PER_DAY,
+            alias_attempts_per_day: ALIAS_ATTEMPTS_PER_DAY,
+            bar: None,
+            limit: None,
+        }
+    }
+
     /// Kind of the wrong codes that a request would add to, and the limit of those that a day may have.
     pub(crate) const fn attempts(&self, alias: bool) -> (&'static str, RateLimit) {
         if alias {

@@ -49,6 +49,9 @@ pub(crate) struct Stored {
     /// mints all day keeps nobody from making one.
     #[serde(default)]
     pub(crate) edition: u32,
+    /// The version that set its limits as they are: a portion that was told by it counts, whatever changed since.
+    #[serde(default)]
+    pub(crate) limits_version: u32,
     pub(crate) next_seq: u32,
     pub(crate) issued: u64,
     /// The code that its aliases stand for.
@@ -149,6 +152,7 @@ impl Campaign {
                         status,
                         version: 1,
                         edition: 1,
+                        limits_version: 1,
                         next_seq: 0,
                         issued: 0,
                         alias_seq,
@@ -410,6 +414,9 @@ impl Campaign {
         if self.stored()?.is_some_and(|stored| stored.definition != revised.definition) {
             revised.version += 1;
             revised.edition += 1;
+            if self.stored()?.is_some_and(|stored| stored.definition.limits != revised.definition.limits) {
+                revised.limits_version = revised.version;
+            }
             self.store(&revised)?;
             let data = json!({ "version": revised.edition, "patch": patch });
             self.note(&Draft::new(by, "campaign.changed").data(data))?;

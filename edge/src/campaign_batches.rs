@@ -27,7 +27,7 @@ const INSTANCE_BATCHES: &str = "/v1/campaigns/{campaign}/batches";
 const INSTANCE_BATCH: &str = "/v1/campaigns/{campaign}/batches/{batch_id}";
 
 /// Most bytes of a campaign's rules, which name every batch: a shard keeps them in one row.
-const RULES_BYTES_MAX: usize = 1_500_000;
+pub(crate) const RULES_BYTES_MAX: usize = 1_500_000;
 /// Bytes that a batch adds to them, beside its reference.
 const RULES_BYTES_BATCH: usize = 256;
 /// Codes between two places of a stream that are remembered: where one that broke off goes on counting.

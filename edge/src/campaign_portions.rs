@@ -65,6 +65,8 @@ pub(crate) const SCHEMA: [&str; 1] = ["CREATE TABLE IF NOT EXISTS lots (
 /// comes meanwhile shares the next round.
 const PAUSE_MS: usize = 1;
 const PAUSE_MS_MIN: usize = 20;
+/// How old what was counted may be for who only looks.
+const SEEN_MS: i64 = 1_000;
 /// How long the lots of a window are kept after its end.
 const KEPT_DAYS: i64 = 8;
 
@@ -75,6 +77,9 @@ pub(crate) struct Portions {
     turns: Turns<Meter>,
     /// The last round of each meter.
     rounds: RefCell<HashMap<Meter, Round>>,
+    /// What was counted at all shards for those who only look, for a moment.
+    looks: Turns<()>,
+    seen: RefCell<HashMap<Meter, (u64, Instant)>>,
     /// Counts events, so that a round speaks for those only who were there before it began.
     clock: Cell<u64>,
 }
@@ -165,7 +170,7 @@ impl Campaign {
         if let Some(allotted) = self.give(shard, version, &ask)? {
             return Ok(allotted);
         }
-        if !complete || !self.all_told(&meter, version)? {
+        if !complete || !self.all_told(&meter)? {
             return Ok(Allotted::Later);
         }
         if let Some(round) = self.portions.rounds.borrow_mut().get_mut(&meter) {
@@ -187,10 +192,10 @@ impl Campaign {
         let meter = ask.need.meter;
         self.storage.transaction(|| {
             let Some((limit, shards)) = self.limit(&meter, version)? else { return Ok(Some(Allotted::Changed)) };
-            if !self.all_told(&meter, version)? {
+            if !self.all_told(&meter)? {
                 return Ok(None);
             }
-            let book = self.book(&meter, version)?;
+            let book = self.book(&meter)?;
             match allot(limit, book.lot(shard), book.out(), shards, ask) {
                 Allotment::Given(given) => {
                     let statement = "UPDATE lots SET given = ?3, by_limit = ?4 WHERE meter = ?1 AND shard = ?2";
@@ -211,7 +216,7 @@ impl Campaign {
     /// whether all have; `asking` learns what its own shard has left.
     async fn call_in(&self, meter: &Meter, version: u32, asking: (u32, &mut Ask)) -> Result<bool, Fault> {
         let begun = self.portions.tick();
-        let book = self.book(meter, version)?;
+        let book = self.book(meter)?;
         let (asker, ask) = asking;
         let mut asked = vec![];
         for shard in self.shards()? {
@@ -239,9 +244,14 @@ impl Campaign {
     /// A shard has told its part of a meter, by the rules of this version at least.
     fn hear(&self, meter: &Meter, shard: u32, portion: &Portion, version: u32) -> Result<(), Fault> {
         let name = meter.name();
-        let statement = "SELECT given, base, returned FROM lots WHERE meter = ? AND shard = ?";
-        let before = first(&self.storage, statement, &[(&name).into(), shard.into()])?.as_ref().map(lot);
+        let statement = "SELECT given, base, returned, version FROM lots WHERE meter = ? AND shard = ?";
+        let known = first(&self.storage, statement, &[(&name).into(), shard.into()])?;
+        let before = known.as_ref().map(lot);
         let after = before.unwrap_or_default().hear(portion);
+        // Most say nothing new: what is not written need not be waited for.
+        if before == Some(after) && known.is_some_and(|row| row.number(3) >= version) {
+            return Ok(());
+        }
         let last_day = meter.last_day().map(|last| i64::from(last.0));
         if before.is_none() {
             // A new one is rare: what is long over goes with it.
@@ -270,18 +280,26 @@ impl Campaign {
         .map(drop)
     }
 
-    fn book(&self, meter: &Meter, version: u32) -> Result<Book, Fault> {
+    fn book(&self, meter: &Meter) -> Result<Book, Fault> {
+        let since = self.limits_version()?;
         let statement = "SELECT given, base, returned, shard, version FROM lots WHERE meter = ?";
         let rows = query(&self.storage, statement, &[(&meter.name()).into()])?;
-        let told = rows.iter().filter(|row| row.number(4) >= version).map(|row| row.number(3)).collect();
+        let told = rows.iter().filter(|row| row.number(4) >= since).map(|row| row.number(3)).collect();
         Ok(Book { lots: rows.iter().map(|row| (row.number(3), lot(row))).collect(), told })
     }
 
-    /// Whether every registered shard has told its part of a meter by the rules of this version.
-    fn all_told(&self, meter: &Meter, version: u32) -> Result<bool, Fault> {
+    /// The version of the rules that set the limits as they are. A mint or a recall since then changes nothing about what was
+    /// told of them.
+    fn limits_version(&self) -> Result<u32, Fault> {
+        Ok(self.stored()?.map_or(u32::MAX, |stored| stored.limits_version))
+    }
+
+    /// Whether every registered shard has told its part of a meter by the limits as they are.
+    fn all_told(&self, meter: &Meter) -> Result<bool, Fault> {
+        let since = self.limits_version()?;
         let statement = "SELECT 1 FROM shards s WHERE NOT EXISTS (
             SELECT 1 FROM lots l WHERE l.meter = ? AND l.shard = s.shard AND l.version >= ?) LIMIT 1";
-        Ok(!run(&self.storage, statement, &[(&meter.name()).into(), version.into()])?)
+        Ok(!run(&self.storage, statement, &[(&meter.name()).into(), since.into()])?)
     }
 
     /// What was given out of each limit and not returned, with the highest limit by which any of it was.
@@ -293,6 +311,15 @@ impl Campaign {
 
     /// What is left, by what all shards have counted.
     async fn left_by_count(&self, needs: &[Need]) -> Result<Vec<(Meter, u64)>, Fault> {
+        let _turn = self.portions.looks.take(()).await;
+        let fresh = |need: &Need| {
+            let (taken, at) = self.portions.seen.borrow().get(&need.meter).copied()?;
+            (0..SEEN_MS).contains(&(now().0 - at.0)).then(|| (need.meter, need.limit.saturating_sub(taken)))
+        };
+        // Whoever looks at what is used up asks every shard: once a second for all of them.
+        if let Some(left) = needs.iter().map(fresh).collect() {
+            return Ok(left);
+        }
         let shards = self.shards()?;
         let (mut taken, mut answered) = (vec![0_u64; needs.len()], 0);
         let op = ShardOp::Taken { meters: needs.iter().map(|need| need.meter).collect() };
@@ -307,6 +334,9 @@ impl Campaign {
         if answered < shards.len() {
             return Ok(vec![]);
         }
+        let mut seen = self.portions.seen.borrow_mut();
+        seen.retain(|_, (_, at)| (0..SEEN_MS).contains(&(now().0 - at.0)));
+        seen.extend(needs.iter().zip(&taken).map(|(need, taken)| (need.meter, (*taken, now()))));
         let left = |(need, taken): (&Need, u64)| (need.meter, need.limit.saturating_sub(taken));
         Ok(needs.iter().zip(taken).map(left).collect())
     }

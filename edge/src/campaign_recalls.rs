@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::calls::{Once, PageQuery};
 use crate::campaign::{Campaign, Stored};
+use crate::campaign_batches::RULES_BYTES_MAX;
 use crate::merchant::cut;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random};
@@ -45,6 +46,10 @@ impl Campaign {
             Err(invalid) => return Ok(Err(ProtocolError::InvalidRequest(invalid))),
         };
         stored.recalled = ranges::with(&stored.recalled, range);
+        if serde_json::to_vec(&self.rules(&stored)?)?.len() > RULES_BYTES_MAX {
+            let reason = "the campaign has as many separate recalls as its shards can know: name larger ranges";
+            return Ok(Err(ProtocolError::InvalidRequest(InvalidRequest::one("from_seq", reason))));
+        }
         stored.version += 1;
         let recall = RecallResource {
             recall_id: format!("rc_{}", hex::encode(&random::<12>())),

@@ -6,11 +6,12 @@ use crate::inbound::{Stop, stop_invalid};
 use crate::platform::{Fault, copy_headers};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use counterfoil_core::keys::MerchantId;
+use counterfoil_core::token::{Principal, Role, same_secret};
 use counterfoil_core::wire::InvalidRequest;
 use worker::Response;
 
 const NAME: &str = "cursor";
-/// How a page's answer says where the next one begins. Quotes inside of texts are escaped, so it stands nowhere else.
+/// How a page's answer says where the next one begins. Quotes inside of texts are escaped.
 const FIELD: &str = "\"next_cursor\":\"";
 
 /// Which list, of whom, by which filters.
@@ -23,7 +24,7 @@ impl Cursors {
     /// Of a request: opens the cursor that it brings, in place.
     pub(crate) fn of(
         config: &Config,
-        merchant: &MerchantId,
+        Principal { merchant, sub, role, .. }: &Principal,
         path: &str,
         query: &mut [(String, String)],
         instance: &str,
@@ -35,7 +36,10 @@ impl Cursors {
             .collect();
         filters.sort();
         // A path has no question mark, and each filter says how long its name is.
-        let cursors = Self { merchant: merchant.clone(), list: format!("{path}?{}", filters.join("&")) };
+        // A member's lists are their own, by the same path for everybody.
+        let whose = if *role == Role::Member { sub.as_str() } else { "" };
+        let list = format!("{path}?{}#{}:{whose}", filters.join("&"), whose.len());
+        let cursors = Self { merchant: merchant.clone(), list };
         for (_, value) in query.iter_mut().filter(|(name, _)| name == NAME) {
             match cursors.open(config, value) {
                 Some(inner) => *value = inner,
@@ -55,7 +59,7 @@ impl Cursors {
     fn open(&self, config: &Config, sealed: &str) -> Option<String> {
         let (inner, mac) = sealed.split_once('.')?;
         let inner = String::from_utf8(Base64UrlUnpadded::decode_vec(inner).ok()?).ok()?;
-        (mac == self.mac(config, &inner)).then_some(inner)
+        same_secret(self.mac(config, &inner).as_bytes(), mac.as_bytes()).then_some(inner)
     }
 
     /// Seals the cursor of a page.
@@ -72,8 +76,9 @@ impl Cursors {
     /// The same page with its cursor sealed; `None` where it has none.
     fn sealed(&self, config: &Config, text: &str) -> Option<String> {
         let (before, rest) = text.rsplit_once(FIELD)?;
-        let (inner, after) = rest.split_once('"')?;
+        // It comes last in a page: anything behind it, and it belongs to an item.
+        let inner = rest.strip_suffix("\"}").filter(|inner| !inner.contains('"'))?;
         let encoded = Base64UrlUnpadded::encode_string(inner.as_bytes());
-        Some(format!("{before}{FIELD}{encoded}.{}\"{after}", self.mac(config, inner)))
+        Some(format!("{before}{FIELD}{encoded}.{}\"}}", self.mac(config, inner)))
     }
 }

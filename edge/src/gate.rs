@@ -6,12 +6,13 @@
 
 use crate::answer::Answer;
 use crate::calls::Guard;
-use crate::merchant_aliases;
+use crate::merchant_aliases::{self, AliasTarget};
 use crate::merchant_calls::MerchantOp;
 use crate::merchant_settings;
 use crate::objects::{Objects, read_json};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{query, run};
+use counterfoil_core::alias::Alias;
 use counterfoil_core::breaker::{BreakerState, Claim};
 use counterfoil_core::ids::Mref;
 use counterfoil_core::keys::MerchantId;
@@ -30,13 +31,15 @@ use std::time::Duration;
 use worker::Delay;
 
 /// An answer so old is used as it is …
-const FRESH_MS: i64 = 500;
+const FRESH_MS: i64 = 900;
 /// … and one so old while somebody asks anew.
 const KEPT_MS: i64 = 1_000;
 /// When the Merchant cannot be reached, what it said last still counts for so long.
 const STALE_MS: i64 = 60_000;
 /// How often a request looks whether another one's question was answered.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Words of one merchant that are kept.
+const WORDS_KEPT: usize = 256;
 /// Longest wait for the Merchant.
 const MERCHANT_WAIT: Duration = Duration::from_secs(2);
 /// When a question has not come back for so long another request asks too: the first may have been dropped, with the request
@@ -103,6 +106,8 @@ impl Gate {
 #[derive(Default)]
 struct Known {
     gate: Option<(Rc<Gate>, Instant)>,
+    /// Words that stand for something, for as long as the gate: the shard judges by its own rules whether one still does.
+    words: HashMap<Alias, (AliasTarget, Instant)>,
     /// Since when somebody asks.
     asking: Option<Instant>,
     /// Grows with each change: what was asked before it is not kept.
@@ -200,6 +205,32 @@ pub(crate) fn forget(merchant: &MerchantId) {
             *known = Known { changes: known.changes.wrapping_add(1), ..Known::default() };
         }
     });
+}
+
+/// What a word stands for, where this isolate has heard it within the last second.
+pub(crate) fn word(merchant: &MerchantId, alias: &Alias) -> Option<AliasTarget> {
+    let at = now();
+    KNOWN.with_borrow(|all| {
+        let (target, since) = all.get(merchant)?.words.get(alias)?;
+        (0..KEPT_MS).contains(&(at.0 - since.0)).then_some(*target)
+    })
+}
+
+/// Keeps what a word stands for, asked for when so many changes were known ([`changes`]).
+pub(crate) fn keep_word(merchant: &MerchantId, alias: &Alias, target: AliasTarget, asked: (u32, Instant)) {
+    KNOWN.with_borrow_mut(|all| {
+        let (changes, asked_at) = asked;
+        let Some(known) = all.get_mut(merchant).filter(|known| known.changes == changes) else { return };
+        if known.words.len() >= WORDS_KEPT {
+            known.words.clear();
+        }
+        known.words.insert(alias.clone(), (target, asked_at));
+    });
+}
+
+/// How often something of a merchant has changed here.
+pub(crate) fn changes(merchant: &MerchantId) -> u32 {
+    KNOWN.with_borrow(|all| all.get(merchant).map_or(0, |known| known.changes))
 }
 
 /// How many days before its end something is announced, where this isolate knows.

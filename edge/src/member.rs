@@ -140,13 +140,13 @@ impl Member {
         let MemberCall { instance, member_id, refresh, arrived, notify_days, op } = call.op;
         inner.drive.arrived.set(arrived);
         // Who only looks at somebody who was erased does not make them known again.
-        let acts = refresh.is_some() || op.makes_known();
-        inner.remember(&call.name, member_id.as_deref().filter(|_| acts || !inner.is_erased()))?;
+        let known = op.makes_known() || !inner.is_erased();
+        inner.remember(&call.name, member_id.as_deref().filter(|_| known))?;
         if let Some(days) = notify_days {
             inner.store().set_notify_days(days)?;
         }
         due::heal(&inner.storage, &inner.healed)?;
-        if let Some(attributes) = refresh {
+        if let Some(attributes) = refresh.filter(|_| known) {
             inner.store().refresh(&attributes)?;
         }
         let answer = match op {
@@ -317,17 +317,21 @@ impl Inner {
         })
     }
 
-    /// A wrong code: counted, with its entry, and answered as all of them are.
+    /// A wrong code: counted, with its entry, and answered as all of them are. Beyond an account's own quota, which only
+    /// those have who were given something before, the breaker does not hear of it: nobody alone keeps newcomers out.
     pub(crate) fn unrecognised(
         self: &Rc<Self>,
-        counted: (bool, Option<Claim>),
+        (alias, claim): (bool, Option<Claim>),
+        before: &Attempts,
         actor: Option<&str>,
         instance: &str,
     ) -> Result<Answer, Fault> {
         let who = self.who()?;
+        let counted = (alias, claim.filter(|_| before.in_window < before.allowed));
         self.storage.transaction(|| self.store().unrecognised(counted, actor, &who.told(vec![]), now()))?;
         self.start_report();
-        Answer::refusal(&Refusal::CodeNotRecognised, instance)
+        let answer = Answer::refusal(&Refusal::CodeNotRecognised, instance)?;
+        Ok(if before.has_grant { answer.trusted() } else { answer })
     }
 
     /// Asks for everything a redemption would do. A wrong code counts as an attempt here too.
@@ -345,7 +349,7 @@ impl Inner {
                 return Answer::json(200, &preview);
             }
         }
-        self.unrecognised((alias, claim), actor.as_deref(), instance)
+        self.unrecognised((alias, claim), &attempts, actor.as_deref(), instance)
     }
 
     pub(crate) fn mref(&self) -> Result<counterfoil_core::ids::Mref, Fault> {

@@ -4,7 +4,7 @@
 //! started it, its twins and the alarm all wait for the same task.
 
 use crate::answer::{Answer, OUTCOME_HEADER};
-use crate::calls::{BuyCall, Recognised, RedeemCall, ShardOp};
+use crate::calls::{BuyCall, Guard, Recognised, RedeemCall, ShardOp};
 use crate::due;
 use crate::member::{Inner, Who};
 use crate::member_participants::{Asked, Read};
@@ -104,7 +104,8 @@ impl Inner {
                 return Self::kept_out(Bar::Challenge, &arrival.attempts, (guard, *alias), instance);
             }
             Receipt::Unrecognised => {
-                return self.unrecognised((*alias, call.claim), call.actor.as_deref(), instance);
+                let (counted, before) = ((*alias, call.claim), &arrival.attempts);
+                return self.unrecognised(counted, before, call.actor.as_deref(), instance);
             }
             Receipt::Proceed => {}
         }
@@ -209,7 +210,9 @@ impl Inner {
             let op = ShardOp::Recognise { facts: code.facts.clone(), mref: intent.rid.mref() };
             if let Ok((shard, answer)) = self.ask_keeper::<Recognised>((code.campaign, code.shard), &op).await {
                 if !answer.recognised {
-                    return self.unrecognised((intent.is_by_alias(), None), intent.actor.as_deref(), instance);
+                    let counted = (intent.is_by_alias(), None);
+                    let before = self.store().attempts(&Guard::usual(), counted.0, now())?;
+                    return self.unrecognised(counted, &before, intent.actor.as_deref(), instance);
                 }
                 code.shard = shard;
             }

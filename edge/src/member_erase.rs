@@ -220,6 +220,9 @@ impl MemberStore<'_> {
             let doc = serde_json::to_string(&ledger)?;
             run(self.0, "UPDATE ledger SET doc = ? WHERE id = ?", &[(&doc).into(), (&id).into()])?;
         }
+        let statement = "UPDATE redemptions SET doc = json_remove(doc, '$.reason', '$.last_error')
+            WHERE json_extract(doc, '$.reason') IS NOT NULL OR json_extract(doc, '$.last_error') IS NOT NULL";
+        run(self.0, statement, &[])?;
         // The feed keeps its numbers, and nothing else.
         let emptied = "UPDATE events SET kind = 'notice', data = '{\"kind\":\"erased\"}'
             WHERE seq = (SELECT max(seq) FROM events)";

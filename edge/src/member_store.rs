@@ -502,6 +502,7 @@ impl MemberStore<'_> {
             return Err(Fault::new("a redemption was decided twice"));
         }
         if decision.attempt {
+            // Its tag fits: it counts for the account, and not for the breaker.
             self.unrecognised((intent.is_by_alias(), None), intent.actor.as_deref(), &told, now)?;
         }
         if let Some(CodeWish { campaign, shard, facts, .. }) = intent.code() {

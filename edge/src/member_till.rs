@@ -246,7 +246,7 @@ impl Inner {
         let merchant = self.merchant()?;
         let names = Names { key: &config.id_key, merchant: &merchant };
         let who = self.who()?;
-        let mref = config.id_key.mref(&merchant, &who.member_id);
+        let mref = self.mref()?;
         let done = self.storage.transaction(|| {
             let store = self.store();
             let (wallet, next_ledger_row) = (store.wallet(at)?, store.next_ledger_row()?);

@@ -13,7 +13,7 @@ use crate::merchant_settings;
 use crate::objects::{Objects, campaign_name, read_json};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random_u32};
-use crate::sql::{query, run};
+use crate::sql::{first, query, run};
 use counterfoil_core::code::Profile;
 use counterfoil_core::keys::{EPOCH_MAX, MerchantId};
 use counterfoil_core::protocol::backoff_ms;
@@ -169,6 +169,13 @@ impl Merchant {
         let replayed = match once::seen(&self.storage, once, now())? {
             Seen::Same(campaign) => {
                 definition.campaign = campaign.parse().ok();
+                // What stands is not judged anew: its own object answers for it.
+                if let (Some(reward), Some(alias_seq)) = (&reward, self.standing_of(definition.campaign)?) {
+                    let (reward, replayed) = (reward.clone(), true);
+                    let (revoked_epochs, notify_days) = (merchant_keys::revoked(&self.storage)?, 0);
+                    let enrolment = Enrolment { definition, reward, alias_seq, revoked_epochs, notify_days, replayed };
+                    return Answer::json(200, &enrolment).map(Ok);
+                }
                 true
             }
             Seen::Other => return Ok(Err(ProtocolError::IdempotencyKeyReused)),
@@ -229,6 +236,12 @@ impl Merchant {
         merchant_aliases::enlist(&self.storage, &facts, notify_days)?;
         merchant_aliases::claim(&self.storage, number, &facts.aliases)?;
         Answer::json(200, &Enrolment { definition, reward, alias_seq, revoked_epochs, notify_days, replayed }).map(Ok)
+    }
+
+    /// The code that the aliases of a campaign stand for which has told where it stands.
+    fn standing_of(&self, campaign: Option<u16>) -> Result<Option<u32>, Fault> {
+        let statement = "SELECT alias_seq FROM campaign_facts WHERE campaign = ? AND version > 0";
+        Ok(first(&self.storage, statement, &[campaign.map(u32::from).into()])?.map(|row| row.number(0)))
     }
 
     fn claim(&self, campaign: u16) -> Result<bool, Fault> {

@@ -1,7 +1,7 @@
 //! The route table: which path and method does what, and who may.
 
 use crate::administer;
-use crate::answer::{Answer, HOLD_HEADER};
+use crate::answer::{Answer, COUNTED, HOLD_HEADER};
 use crate::api_keys;
 use crate::auth::{authenticate, permit};
 use crate::breaker;
@@ -434,8 +434,7 @@ async fn dispatch(
     permit(&principal, operation, instance)?;
     let mut query = query_of(&request);
     let listed = method == Method::Get && route.lists();
-    let cursors =
-        listed.then(|| Cursors::of(config, &principal.merchant, &request.path(), &mut query, instance)).transpose()?;
+    let cursors = listed.then(|| Cursors::of(config, &principal, &request.path(), &mut query, instance)).transpose()?;
     let line = Rc::new(Line::new(arrived));
     let post = method == Method::Post;
     let tries_codes = route.redeems(post) || matches!(route, Route::Preview);
@@ -553,7 +552,7 @@ async fn dispatch(
         }
     }
     if let (Some(source), Ok(response)) = (source, &answered)
-        && response.headers().has(HOLD_HEADER)?
+        && response.headers().get(HOLD_HEADER)?.as_deref() == Some(COUNTED)
     {
         context.wait_until(source.tell(env.clone()));
     }

@@ -55,6 +55,8 @@ pub(crate) const PORTIONS_SCHEMA: &str = "CREATE TABLE IF NOT EXISTS portions (
     told INTEGER NOT NULL DEFAULT 0,
     -- What came back since it was last looked at.
     surplus INTEGER NOT NULL DEFAULT 0,
+    -- Whether there is such a limit just now. What is used and given back without one is made up for when it comes again.
+    counts INTEGER NOT NULL DEFAULT 1 CHECK (counts IN (0, 1)),
     CHECK (given + refunded >= spent + returned AND told <= returned)
 ) STRICT, WITHOUT ROWID";
 
@@ -65,6 +67,8 @@ pub(crate) struct Portions {
     asking: Turns<Meter>,
     /// Told off to intents that are on their way into the group.
     promised: RefCell<HashMap<Meter, u64>>,
+    /// What those need who wait.
+    waiting: RefCell<HashMap<Meter, u64>>,
     /// Meters that are being handed back: nothing of them is promised meanwhile.
     draining: RefCell<HashMap<Meter, u32>>,
     /// What the Campaign last said of a meter that it gave nothing of.
@@ -109,18 +113,31 @@ enum Asked<'a> {
 }
 
 /// What is promised to an intent, while this lives.
-pub(crate) struct Promise<'a> {
-    portions: &'a Portions,
+pub(crate) struct Promise<'a>(Share<'a>);
+
+/// An intent's share in a sum over intents, while this lives.
+struct Share<'a> {
+    sums: &'a RefCell<HashMap<Meter, u64>>,
     need: Need,
 }
 
-impl Drop for Promise<'_> {
+impl<'a> Share<'a> {
+    fn of(sums: &'a RefCell<HashMap<Meter, u64>>, need: &Need) -> Self {
+        let mut all = sums.borrow_mut();
+        let sum = all.entry(need.meter).or_default();
+        *sum = sum.saturating_add(need.amount);
+        drop(all);
+        Self { sums, need: *need }
+    }
+}
+
+impl Drop for Share<'_> {
     fn drop(&mut self) {
-        let mut promised = self.portions.promised.borrow_mut();
-        if let Some(sum) = promised.get_mut(&self.need.meter) {
+        let mut sums = self.sums.borrow_mut();
+        if let Some(sum) = sums.get_mut(&self.need.meter) {
             *sum = sum.saturating_sub(self.need.amount);
         }
-        promised.retain(|_, sum| *sum > 0);
+        sums.retain(|_, sum| *sum > 0);
     }
 }
 
@@ -150,8 +167,7 @@ impl Portions {
     /// Promises what is needed, where so much is free that is promised to nobody else.
     fn promise(&self, need: &Need, portion: Portion) -> Option<Promise<'_>> {
         self.net(&need.meter, portion).spend(need.amount)?;
-        *self.promised.borrow_mut().entry(need.meter).or_default() += need.amount;
-        Some(Promise { portions: self, need: *need })
+        Some(Promise(Share::of(&self.promised, need)))
     }
 
     /// A portion as if what is promised were spent.
@@ -232,7 +248,7 @@ impl ShardStore<'_> {
     pub(crate) fn refund(&self, day: i64, currency: &str, charge: u64) -> Result<(), Fault> {
         let statement = "UPDATE portions SET refunded = refunded + CASE WHEN meter = 'budget' THEN ?3 ELSE 1 END,
             surplus = surplus + CASE WHEN meter = 'budget' THEN ?3 ELSE 1 END
-            WHERE meter = 'total' OR ?1 BETWEEN first_day AND last_day OR currency = ?2 RETURNING meter";
+            WHERE counts = 1 AND (meter = 'total' OR ?1 BETWEEN first_day AND last_day OR currency = ?2) RETURNING meter";
         if run(self.0, statement, &[day.into(), currency.into(), charge.into()])? {
             due::plan(self.0, RETURN_ITEM, now().plus_ms(RETURN_AFTER_MS))?;
         }
@@ -270,6 +286,9 @@ impl ShardStore<'_> {
             let Some(meter) = Meter::named(&row.text(5)?) else { continue };
             let counted = portion(&row).counted(self.taken(&meter, new.budget.as_ref())?);
             self.put_portion(&meter, &counted, new.budget.as_ref())?;
+            let counts = u32::from(limit_of(new, &meter).is_some());
+            let statement = "UPDATE portions SET counts = ?2 WHERE meter = ?1";
+            run(self.0, statement, &[(&meter.name()).into(), counts.into()])?;
             if old.and_then(|old| limit_of(old, &meter)) != limit_of(new, &meter) {
                 self.hand_back(&meter, counted, 0, new)?;
                 self.plan_return(now())?;
@@ -303,7 +322,7 @@ fn portion(row: &Row) -> Portion {
 }
 
 /// The limit that is counted by a meter, and its currency where it has one.
-fn limit_of<'a>(rules: &'a Rules, meter: &Meter) -> Option<(u64, &'a str)> {
+pub(crate) fn limit_of<'a>(rules: &'a Rules, meter: &Meter) -> Option<(u64, &'a str)> {
     meter.limit(rules.total, &rules.windows, rules.budget.as_ref())
 }
 
@@ -364,7 +383,8 @@ impl Inner {
             }
             let mut needs = rules.needs(&self.calendar(&rules, code.facts.at));
             needs.retain(|need| is_open(need, exhausted));
-            let promised = |need: &&Need| promises.iter().any(|promise: &Promise<'_>| promise.need.meter == need.meter);
+            let promised =
+                |need: &&Need| promises.iter().any(|promise: &Promise<'_>| promise.0.need.meter == need.meter);
             let Some(need) = needs.iter().find(|need| !promised(need)) else { break };
             if let Some(promise) = self.promise(need, &rules)? {
                 promises.push(promise);
@@ -398,6 +418,7 @@ impl Inner {
 
     /// Asks the Campaign for what is lacking, unless somebody else has just done so.
     async fn obtain(&self, need: &Need, rules: &Rules, since: u64) -> Result<Obtained<'_>, Fault> {
+        let _waiting = Share::of(&self.portions.waiting, need);
         let _turn = self.portions.asking.take(need.meter).await;
         // Meanwhile this shard may have nothing; right after it has what nobody was promised.
         while self.portions.is_draining(&need.meter) {
@@ -440,7 +461,8 @@ impl Inner {
     async fn ask_for(&self, need: &Need, rules: &Rules) -> Result<Asked<'_>, Fault> {
         let (campaign, shard) = self.campaign()?;
         let portion = self.storage.transaction(|| self.store().portion(&need.meter, rules))?;
-        let ask = Ask { need: *need, portion: self.portions.net(&need.meter, portion) };
+        let waiting = self.portions.waiting.borrow().get(&need.meter).copied().unwrap_or_default();
+        let ask = Ask { need: *need, waiting, portion: self.portions.net(&need.meter, portion) };
         let version = rules.version;
         let op = CampaignOp::Portion(PortionOp::Ask { shard, version, ask });
         let allotted: Allotted = self.ask_campaign(&campaign, &op).await?;

@@ -2,7 +2,7 @@
 
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
-use crate::shard_portions::PORTIONS_SCHEMA;
+use crate::shard_portions::{PORTIONS_SCHEMA, limit_of};
 use crate::sql::{first, query, run};
 use counterfoil_core::calendar::Calendar;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
@@ -425,7 +425,12 @@ impl ShardStore<'_> {
         let rules_of_one = rules.filter(|rules| rules.shards <= 1);
         let mut portions = vec![];
         for (meter, portion, told) in self.portions()? {
-            let taken = self.taken(&meter, rules.and_then(|rules| rules.budget.as_ref()))?;
+            let limited = rules.filter(|rules| limit_of(rules, &meter).is_some());
+            // What has no limit now is not counted in portions.
+            let taken = match limited {
+                Some(rules) => self.taken(&meter, rules.budget.as_ref())?,
+                None => portion.taken(),
+            };
             portions.push(PortionFacts { meter, portion, told, taken });
         }
         Ok(ShardFacts {

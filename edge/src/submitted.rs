@@ -115,12 +115,23 @@ impl Inbound<'_> {
     }
 
     async fn stands_for(&self, objects: &Objects<'_>, alias: &Alias) -> Result<Option<ReadCode>, Fault> {
-        let op = MerchantOp::Alias { alias: alias.clone() };
-        let merchant = self.principal.merchant.as_str();
-        let asking = pin!(async { read_json::<AliasOf>(objects.merchant(merchant, &op).await?).await });
-        let AliasOf { target } = match select(asking, pin!(Delay::from(ALIAS_WAIT))).await {
-            Either::Left((known, _)) => known?,
-            Either::Right(_) => return Err(Fault::late("the merchant did not answer in time")),
+        let merchant = &self.principal.merchant;
+        let target = match gate::word(merchant, alias) {
+            Some(target) => Some(target),
+            None => {
+                let op = MerchantOp::Alias { alias: alias.clone() };
+                let asked = (gate::changes(merchant), now());
+                let asking =
+                    pin!(async { read_json::<AliasOf>(objects.merchant(merchant.as_str(), &op).await?).await });
+                let AliasOf { target } = match select(asking, pin!(Delay::from(ALIAS_WAIT))).await {
+                    Either::Left((known, _)) => known?,
+                    Either::Right(_) => return Err(Fault::late("the merchant did not answer in time")),
+                };
+                if let Some(target) = target {
+                    gate::keep_word(merchant, alias, target, asked);
+                }
+                target
+            }
         };
         // A word was never signed: it belongs to no epoch.
         let read = |AliasTarget { campaign, profile, seq }| ReadCode {

@@ -83,7 +83,15 @@ reason?: string,
 /**
  * Order given with the request.
  */
-order?: string, };
+order?: string, 
+/**
+ * Batch of the code.
+ */
+batch_id?: string, 
+/**
+ * Whatever that batch is found by.
+ */
+reference?: string, };
 
 /**
  * Where a redemption stands.
@@ -156,7 +164,15 @@ earlier_redemption_id: string, } | { "code": "already_redeemed" } | { "code": "c
 /**
  * When the hold ends.
  */
-held_until: string, } | { "code": "member_limit_reached" } | { "code": "campaign_limit_reached" } | { "code": "reward_not_for_sale" } | { "code": "insufficient_points", 
+held_until: string, } | { "code": "member_limit_reached", 
+/**
+ * When the window ends whose limit was reached, where it was one of those.
+ */
+window_ends_at?: string, } | { "code": "campaign_limit_reached", 
+/**
+ * When the window ends whose limit was reached, where it was one of those.
+ */
+window_ends_at?: string, } | { "code": "budget_exhausted" } | { "code": "reward_not_for_sale" } | { "code": "insufficient_points", 
 /**
  * How many are missing.
  */
@@ -184,7 +200,7 @@ short_by: number, } | { "code": "already_exists",
 /**
  * What the order has.
  */
-what: string, };
+what: string, } | { "code": "challenge_required" };
 
 /**
  * Answer of `POST /v1/codes/preview`; nothing was consumed.

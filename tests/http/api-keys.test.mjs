@@ -98,7 +98,9 @@ describe("making and taking back", () => {
     expectProblem(await create(shop, { scopes: ["read"] }, { key }), 422, "idempotency_key_reused");
     assert.equal((await everyItem(shop.admin, PATH)).length, 1);
     expectStatus(await shop.admin.delete(`${PATH}/${made.key_id}`), 204);
-    expectProblem(await create(shop, {}, { key }), 404, "not_found");
+    assert.deepEqual(expectStatus(await create(shop, {}, { key }), 201), rest, "what was done then, and nothing new");
+    assert.deepEqual(await everyItem(shop.admin, PATH), []);
+    expectProblem(await withKey(shop, made).get("/v1/wallet?member_id=ann"), 401, "invalid_token");
   });
 
   test("bad input: named, and nothing made", async () => {

@@ -86,7 +86,7 @@ describe("settings", () => {
   });
 });
 
-describe("an account", () => {
+describe("an account", { concurrency: 4 }, () => {
   test("has exactly so many, however many come at once and by whatever call", async () => {
     const { shop, campaign, code } = await shopAllowing({ attempts_per_day: 7 });
     const ways = Object.values(WAYS);
@@ -178,7 +178,7 @@ describe("an account", () => {
   });
 });
 
-describe("words", () => {
+describe("words", { concurrency: true }, () => {
   test("have a count of their own, exact at once, and shut out the right word too", async () => {
     const { shop, code } = await shopAllowing({ alias_attempts_per_day: 4 });
     const { word } = await aliasOf(shop, "SPRING2026");

@@ -107,6 +107,7 @@ class Run {
   }
 
   async drop(use) {
+    this.log.push(`given back by ${this.members.indexOf(use.member)} of ${this.known.indexOf(use.code)}`);
     this.model.uses.splice(this.model.uses.indexOf(use), 1);
     await this.counts();
   }
@@ -192,8 +193,8 @@ class Run {
       try {
         await this.steps[name]();
       } catch (error) {
-        error.message = `SEED=${SEED}, step ${step} (${name}), ${this.model.uses.length} uses, ${JSON.stringify(this.model.limits)}\n${this.log.slice(-12).join("\n")}\n${error.message}`;
-        throw error;
+        const story = [`SEED=${SEED}, step ${step} (${name}), ${this.model.uses.length} uses, ${JSON.stringify(this.model.limits)}`, ...this.log.slice(-12)];
+        throw new Error(`${story.join("\n")}\n${error.message}`, { cause: error });
       }
     }
     await this.counts();

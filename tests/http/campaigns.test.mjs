@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { everyItem, expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { openShop, redeem, redeemed } from "./shop.mjs";
+import { openPool } from "./trade.mjs";
 import { dateIn, endOfDay, hourIn, plusDays, startOfDay } from "./zones.mjs";
 
 const edge = edgeForThisFile();
@@ -144,6 +145,19 @@ describe("campaigns", () => {
       if (status === 201) expectStatus(answer, 201);
       else expectProblem(answer, 400, "invalid_request");
     }
+  });
+
+  test("what a S16 campaign gives cannot come to hand out promo codes", async () => {
+    const shop = openShop(edge);
+    const { pool_id } = await openPool(shop, 1);
+    const { reward_id } = await shop.reward({ type: "feature", value: { key: "k" } });
+    const { campaign } = await shop.campaign({ profile: "S16", reward_id });
+    const at = `/v1/reward-definitions/${reward_id}`;
+    const change = () => shop.admin.patch(at, { pool_id }, { headers: { "if-match": '"1"' } });
+    const { errors } = expectProblem(await change(), 400, "invalid_request");
+    assert.deepEqual(errors.map(({ path }) => path), ["pool_id"]);
+    await shop.move(campaign, "end");
+    assert.equal(expectStatus(await change(), 200).pool_id, pool_id);
   });
 
   test("count what was issued and redeemed", async () => {

@@ -139,6 +139,13 @@ export const SITUATIONS = [
   ["a campaign that gave all", "campaign_limit_reached", ofCampaign({ limits: { total: 1 } }, { change: async (shop, { campaign }) => redeemed(shop.member(), await shop.code(campaign)) })],
   ["a campaign that gave all of this week", "campaign_limit_reached", ofCampaign({ limits: { windows: [{ per: "week", total: 1 }] } }, { change: async (shop, { campaign }) => redeemed(shop.member(), await shop.code(campaign)) })],
   ["a budget that is spent", "budget_exhausted", ofCampaign({ limits: { budget: { currency: "EUR", amount_minor: 999 } } }, { change: async (shop, { campaign }) => redeemed(shop.member(), await shop.code(campaign)) })],
+  ["a campaign of several shards that gave all", "campaign_limit_reached", ofCampaign({ expected_rate: 1000, limits: { total: 4 } }, { change: async (shop, { campaign }) => {
+    for (const { code } of await shop.codes(campaign, 4)) await redeemed(shop.member(), code);
+  } })],
+  ["a campaign of several shards with one use left", undefined, ofCampaign({ expected_rate: 1000, limits: { total: 4, budget: { currency: "EUR", amount_minor: 2000 } } }, { change: async (shop, { campaign }) => {
+    for (const { code } of await shop.codes(campaign, 3)) await redeemed(shop.member(), code);
+  } })],
+  ["a good word of several shards", undefined, ofWord({ expected_rate: 1000 }, (shop) => redeemed(shop.member(), "SPRING2026"))],
   ["a good word", undefined, ofWord({})],
   ["a word that the member used", "already_redeemed_by_you", ofWord({}, (shop, campaign, member) => redeemed(member, "SPRING2026"))],
   ["a word of a paused campaign", "campaign_not_active", ofWord({}, (shop, campaign) => shop.move(campaign, "pause"))],

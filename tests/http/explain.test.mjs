@@ -1,6 +1,6 @@
 // "Why not?": every rule for any code, member and instant, in agreement with what a redemption then answers, and without effect.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { expectProblem, expectStatus } from "./client.mjs";
 import { edgeForThisFile } from "./env.mjs";
 import { HOUR, OF_CODES, OF_POINTS, SITUATIONS, ask, explained, failedOf, instant, really } from "./explain.mjs";
@@ -14,7 +14,7 @@ import { endOfDay, plusDays, startOfDay } from "./zones.mjs";
 const edge = edgeForThisFile();
 const DAY = 24 * HOUR;
 
-describe("an explanation agrees with what is then answered", () => {
+describe("an explanation agrees with what is then answered", { concurrency: 4 }, () => {
   const lists = new Set();
   for (const [what, code, make] of SITUATIONS) {
     test(`${what}: ${code ?? "redeemed"}`, async () => {
@@ -41,7 +41,7 @@ describe("an explanation agrees with what is then answered", () => {
     });
   }
 
-  test("and lists the same rules for every code", () => assert.equal(lists.size, 1, [...lists].join("\n")));
+  after(() => assert.equal(lists.size, 1, `the same rules for every code: ${[...lists].join("\n")}`));
 });
 
 test("every rule that fails is listed, not only the first", async () => {

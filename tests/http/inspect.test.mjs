@@ -133,6 +133,14 @@ describe("a word", () => {
     assert.ok(body.uses.some(({ redemption_id }) => redemption_id === made.redemption_id), JSON.stringify(body));
   });
 
+  test("of several shards has the uses of all of them", async () => {
+    const shop = openShop(edge);
+    await shop.campaign({ kind: "shared", aliases: ["SPRING2026"], expected_rate: 1000 });
+    const made = [];
+    for (let times = 0; times < 8; times += 1) made.push((await redeemed(shop.member(), "SPRING2026")).redemption_id);
+    assert.deepEqual((await inspected(shop, "SPRING2026")).uses.map(({ redemption_id }) => redemption_id).sort(), made.sort());
+  });
+
   test("that there is not, is not genuine", async () => {
     const body = await inspected(openShop(edge), "NOSUCHWORD");
     assert.deepEqual([body.kind, body.authentic, body.campaign, body.uses ?? []], ["alias", false, undefined, []]);

@@ -217,7 +217,11 @@ describe("a set that is fetched", () => {
   const open = async (respond, vars = {}) => {
     const issuer = await openIssuer(setOf(rsa));
     if (respond) issuer.respond = respond;
-    const running = await startEdge({ vars: { JWKS_URL: issuer.url, ALLOW_PRIVATE_TARGETS: "1", ...vars } });
+    const settings = { JWKS_URL: issuer.url, ALLOW_PRIVATE_TARGETS: "1", ...vars };
+    const running = await startEdge({ vars: settings }).catch(async (error) => {
+      await issuer.close();
+      throw error;
+    });
     return { issuer, url: addressOf(running), close: () => Promise.all([running.dispose(), issuer.close()]) };
   };
 

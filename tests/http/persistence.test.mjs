@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { everyItem, expectProblem, expectStatus, send } from "./client.mjs";
+import { everyItem, expectProblem, expectStatus, send, until } from "./client.mjs";
 import { forge } from "./code.mjs";
 import { startEdge, testVars, unique } from "./env.mjs";
 import { historyOf, ledgerOf, openShop, redeem, redeemed, walletOf } from "./shop.mjs";
@@ -54,6 +54,8 @@ describe("a restart", () => {
       rewards: await everyItem(admin, "/v1/reward-definitions"),
       batches: await everyItem(admin, `/v1/campaigns/${personal.campaign}/batches`),
     });
+    // The campaign hears of wrong tags a moment later.
+    await until(() => shop.admin.get(`/v1/campaigns/${personal.campaign}`), ({ body }) => body.failed_tags === 10);
     const earlier = await see(shop.admin, ann, bob);
 
     const again = openShop(await restart(), shop.merchant);

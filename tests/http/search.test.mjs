@@ -101,7 +101,7 @@ describe("the history of all members", () => {
     const { shop } = busy;
     const other = openShop(edge);
     const theirs = await other.withCodes(1);
-    for (const query of [part("member_id", nobody()), "phone=%2B4915112345679", "reference=mail-8", "reference=MAIL-7", "order=cart", "staff=nobody", part("code", theirs.code), "code=NOSUCHWORD", "from=2100-01-01T00:00:00Z", "to=2000-01-01T00:00:00Z"]) {
+    for (const query of [part("member_id", nobody()), "phone=%2B4915112345679", "reference=mail-8", "reference=MAIL-7", "reference=mail%25", "order=cart", "order=cart_1", "staff=nobody", part("code", theirs.code), "code=NOSUCHWORD", "from=2100-01-01T00:00:00Z", "to=2000-01-01T00:00:00Z"]) {
       assert.deepEqual(await listed(shop, query), [], query);
     }
   });

@@ -21,7 +21,7 @@ async function strictShop(count = 1) {
 
 /** So many wrong tags by as many new accounts from these addresses in turn; every one is looked at. */
 async function guess({ shop, campaign }, addresses, count = PER_ADDRESS) {
-  const answers = await inParallel(wrongTags(shop, campaign, count), (code, at) => redeem(shop.member(), code, { headers: from(addresses[at % addresses.length]) }), 8);
+  const answers = await inParallel(wrongTags(shop, campaign, count), (code, at) => redeem(shop.member(), code, { headers: from(addresses[at % addresses.length]) }), 16);
   for (const answer of answers) expectProblem(answer, 404, "code_not_recognised");
 }
 
@@ -37,7 +37,7 @@ const shut = (opened, address) =>
 
 const open = async (opened, address) => assert.equal(expectStatus(await asked(opened, address), 200).would, "redeem", `from ${address}`);
 
-describe("an address", () => {
+describe("an address", { concurrency: 3 }, () => {
   test("is shut for new accounts after ten times an account's attempts, for right codes and wrong", async () => {
     const opened = await strictShop(2);
     const { shop, campaign, codes } = opened;
@@ -94,8 +94,8 @@ describe("an address", () => {
   }
 
   test("of this machine, of a private network, or of nonsense is none", async () => {
+    const opened = await strictShop();
     for (const address of [undefined, "127.0.0.1", "::1", "10.1.2.3", "192.168.7.7", "172.16.0.9", "fd00::1", "fe80::1", "::ffff:127.0.0.1", "nonsense", "999.1.1.1"]) {
-      const opened = await strictShop();
       await guess(opened, [address], PER_ADDRESS + 4);
       for (let times = 0; times < 3; times += 1) await open(opened, address);
     }

@@ -75,10 +75,10 @@ function schemathesis(role, count) {
 }
 
 // An administrator may call nearly everything; the others are sent away from most of it at once.
-for (const [role, count] of [["admin", 15], ["member", 10], ["service", 10], ["staff", 5], ["manager", 5]]) {
+for (const [role, count] of [["admin", 8], ["member", 6], ["service", 6], ["staff", 4], ["manager", 4]]) {
   test(`nothing is found as ${role}, seed ${seed}`, async () => {
     const { code, output } = await schemathesis(role, count);
     assert.equal(code, 0, output.slice(-60_000));
-    assert.match(output, /Tested: \d\d/, output.slice(-2_000));
+    assert.match(output, /Tested: [1-9]/, output.slice(-2_000));
   });
 }

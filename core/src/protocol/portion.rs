@@ -197,6 +197,8 @@ impl Lot {
 pub struct Ask {
     /// What it needs, with the limit that it works by.
     pub need: Need,
+    /// How much all those need who wait for this answer, this one among them.
+    pub waiting: u64,
     /// Its part as it stands.
     pub portion: Portion,
 }
@@ -214,7 +216,7 @@ pub enum Allotment {
 /// Answers a request. `limit` is the limit now, `mine` the asking shard's lot (which has heard the request), `out` what all
 /// shards together may have taken or may still take.
 ///
-/// Never gives more than the limit; near its end, just what is needed.
+/// Never gives more than the limit; near its end, just what is needed, or a fair part of what many wait for.
 #[must_use]
 pub fn allot(limit: u64, mine: Lot, out: u64, shards: u32, ask: &Ask) -> Allotment {
     // What an earlier answer gave that was lost. A limit that was lowered since gives it up: it is recalled with the rest.
@@ -224,7 +226,8 @@ pub fn allot(limit: u64, mine: Lot, out: u64, shards: u32, ask: &Ask) -> Allotme
     if wanted == 0 {
         return Allotment::Given(mine.given);
     }
-    let share = (free / (2 * u64::from(shards.max(1)))).clamp(1, PORTION_MAX);
+    let shards = u64::from(shards.max(1));
+    let share = (free / (2 * shards)).clamp(1, PORTION_MAX).max(ask.waiting.min(free / shards));
     Allotment::Given(mine.given + wanted.max(share))
 }
 

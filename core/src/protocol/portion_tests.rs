@@ -17,7 +17,7 @@ fn meters_are_named() {
 }
 
 const fn ask(amount: u64, portion: Portion) -> Ask {
-    Ask { need: Need { meter: Meter::Total, limit: 0, amount }, portion }
+    Ask { need: Need { meter: Meter::Total, limit: 0, amount }, waiting: amount, portion }
 }
 
 #[test]
@@ -35,6 +35,14 @@ fn portions_shrink_towards_the_end() {
         (u64::MAX, 0, 1, 1, Allotment::Given(PORTION_MAX)),
     ] {
         assert_eq!(allot(limit, Lot::default(), out, shards, &ask(amount, fresh)), expected, "{limit} {out}");
+    }
+}
+
+#[test]
+fn who_wait_for_one_shard_get_a_fair_part_together() {
+    for (limit, waiting, expected) in [(1_000, 500, 200), (1_000, 150, 150), (1_000, 3, 100), (40, 30, 8), (4, 30, 1)] {
+        let asked = Ask { waiting, ..ask(1, Portion::default()) };
+        assert_eq!(allot(limit, Lot::default(), 0, 5, &asked), Allotment::Given(expected), "{limit} {waiting}");
     }
 }
 

@@ -133,7 +133,10 @@ pub fn anonymous(mut record: RewardRecord) -> RewardRecord {
     // What it gave was forfeited: nothing of it can be taken back any more.
     record.applied = None;
     record.reward.fulfilment = None;
+    record.reward.last_error = None;
+    record.reward.reference = None;
     for step in &mut record.reward.moves {
+        step.reason = None;
         if step.actor.starts_with("member:") {
             step.actor = format!("member:{ERASED}");
         }

@@ -128,9 +128,12 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(Fields(PhantomData))
 }
 
-/// serde_json's message.
+/// serde_json's message, but for what only somebody who knows the program understands.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    if text.starts_with("data did not match any variant of untagged enum") {
+        return "has none of the shapes that are possible here".to_owned();
+    }
     if error.is_data() { text } else { format!("not JSON: {text}") }
 }
 

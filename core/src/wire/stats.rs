@@ -47,6 +47,7 @@ pub struct BreakerFigures {
     /// The campaign.
     pub campaign: u16,
     /// Layout of its codes.
+    #[cfg_attr(feature = "typescript", ts(type = "'S16' | 'S20' | 'S25'"))]
     pub profile: Profile,
     /// Epoch of the key.
     pub epoch: u8,

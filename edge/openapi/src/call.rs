@@ -266,7 +266,8 @@ impl Call<'_> {
 
     /// A body that is no JSON.
     pub(crate) fn text_body(self, media_types: &[&str], example: &str) -> Self {
-        let schema = json!({ "type": "string" });
+        // Whatever is written is text.
+        let schema = json!({});
         self.content(media_types, &schema, &[("lines", json!(example))], true)
     }
 

@@ -168,8 +168,9 @@ fn parameters() -> Value {
         "Prefer": {
             "name": "Prefer",
             "in": "header",
-            "description": "`respond-async` answers 202 before the decision.",
-            "schema": { "type": "string", "enum": ["respond-async"] },
+            "description": "`respond-async` answers 202 before the decision; other preferences are ignored (RFC 7240).",
+            "schema": { "type": "string" },
+            "example": "respond-async",
         },
         "Challenge": {
             "name": "Counterfoil-Challenge",

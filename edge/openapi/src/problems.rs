@@ -23,8 +23,13 @@ pub(crate) struct Catalogue(BTreeMap<String, Kind>);
 impl Catalogue {
     pub(crate) fn new(schemas: &mut Schemas) -> Self {
         let mut kinds: BTreeMap<String, Example> = BTreeMap::new();
+        let mut titles: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut add = |problem: Problem, extras: Map<String, Value>, required: Vec<String>| {
             let code = problem.extras.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let known = titles.entry(code.clone()).or_default();
+            if !known.contains(&problem.title) {
+                known.push(problem.title.clone());
+            }
             match kinds.get_mut(&code) {
                 None => {
                     kinds.insert(code, (problem, extras, required));
@@ -45,7 +50,8 @@ impl Catalogue {
         }
         let made = kinds.into_iter().map(|(code, (problem, extras, required))| {
             let name = format!("{}Problem", camel(&code));
-            schemas.component(&name, component(&code, &problem, extras, &required));
+            let titles = titles.get(&code).cloned().unwrap_or_default();
+            schemas.component(&name, component(&code, (&problem, &titles), extras, &required));
             (code, Kind { status: problem.status, title: problem.title, name })
         });
         Self(made.collect())
@@ -60,12 +66,17 @@ impl Catalogue {
     }
 }
 
-fn component(code: &str, problem: &Problem, extras: Map<String, Value>, required: &[String]) -> Value {
+fn component(
+    code: &str,
+    (problem, titles): (&Problem, &[String]),
+    extras: Map<String, Value>,
+    required: &[String],
+) -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let mut properties = extras;
     for (name, schema) in [
         ("type", json!({ "const": problem.kind })),
-        ("title", json!({ "const": problem.title })),
+        ("title", json!({ "type": "string", "enum": titles })),
         ("status", json!({ "const": problem.status })),
         ("detail", text("About this very case.")),
         ("instance", text("The route that answered, without its parameters.")),

@@ -163,6 +163,12 @@ fn patch_into(components: &mut Map<String, Value>, requests: &Map<String, Value>
             of = json!({ "$ref": format!("{COMPONENTS}{patch}") });
             nested.push((object, patch));
         }
+        let union =
+            of.get("$ref").and_then(Value::as_str).and_then(|target| requests.get(target.strip_prefix(REQUESTS)?));
+        if union.is_some_and(|union| union.get("anyOf").or(union.get("oneOf")).is_some()) {
+            // One kind of object may be merged into another: what comes out has to be of a kind.
+            of = json!({ "type": "object", "description": of.get("description") });
+        }
         properties.insert(field.clone(), if is_required(field) { of } else { or_null(of) });
     }
     let description = "Merge patch (RFC 7396): what is absent stays as it is, null takes away.";

@@ -59,6 +59,7 @@ export async function countCalls({ count = 1_000, memberCount = MEMBERS, build =
     return {
       by_object: Object.fromEntries(objects.map(([name, calls]) => [name, each(calls)])),
       statements_each: objects.reduce((sum, [, { statements: times = 0 }]) => sum + times, 0) / count,
+      rows_written_each: objects.reduce((sum, [, { "rows written": rows = 0 }]) => sum + rows, 0) / count,
       messages_each: objects.reduce((sum, [, { messages: times = 0 }]) => sum + times, 0) / count,
       commonest: common.sort((a, b) => b.each - a.each).slice(0, STATEMENTS_SHOWN),
     };

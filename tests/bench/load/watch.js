@@ -19,18 +19,33 @@ function count(owner, what) {
   own[what] = (own[what] ?? 0) + 1;
 }
 
-/** Has `before` see each call of a method, on the prototype that has it, so that the callers run as they are. */
-function watch(object, method, before) {
+/** Has `before` and `after` see each call of a method, on the prototype that has it, so that the callers run as they are. */
+function watch(object, method, before, after = () => {}) {
   let holder = object;
   while (!Object.hasOwn(holder, method)) holder = Object.getPrototypeOf(holder);
   const inner = holder[method];
   if (wrapped.has(inner)) return;
   const outer = function (...args) {
     before(this, args);
-    return inner.apply(this, args);
+    const answer = inner.apply(this, args);
+    after(this, answer);
+    return answer;
   };
   wrapped.add(outer);
   Object.defineProperty(holder, method, { value: outer, writable: true, configurable: true });
+}
+
+/** Cursors, which know how many rows they wrote only once they were read. */
+let cursors = [];
+
+/** Adds what cursors wrote to what was counted: what is billed. */
+function countRows() {
+  for (const [owner, cursor] of cursors) {
+    const own = (counts[owner] ??= {});
+    own["rows written"] = (own["rows written"] ?? 0) + cursor.rowsWritten;
+    own["rows read"] = (own["rows read"] ?? 0) + cursor.rowsRead;
+  }
+  cursors = [];
 }
 
 const shortened = (sql) => sql.trim().replace(/\s+/g, " ").slice(0, 90);
@@ -43,6 +58,8 @@ function watchStorage(name, storage) {
   watch(sql, "exec", (own, [text]) => {
     count(owner(own), "statements");
     count(`${owner(own)}: statements`, shortened(text));
+  }, (own, cursor) => {
+    if (watching) cursors.push([owner(own), cursor]);
   });
   watch(storage, "transactionSync", (own) => count(owner(own), "transactions"));
   watch(storage, "setAlarm", (own) => count(owner(own), "alarms"));
@@ -93,6 +110,7 @@ function note(name, text) {
 async function bench(request, env, url) {
   const [, , what] = url.pathname.split("/");
   if (what === "counts") {
+    countRows();
     const now = counts;
     counts = {};
     return Response.json(now);

@@ -204,7 +204,8 @@ fn api_keys(api: &mut Api) {
         .about("Its value is in this answer and nowhere else.")
         .key(Key::Optional)
         .body::<NewApiKey>(&[("shop", json!({ "name": "Shop backend", "scopes": ["redeem", "orders", "read"] }))])
-        .answer::<ApiKeyResource>(201, "The key, with its value.", LOCATION);
+        .answer::<ApiKeyResource>(201, "The key; its value where this is not a repeat.", LOCATION)
+        .problems(&["not_found"]);
     api.call("GET", "/v1/api-keys", (tag, "listApiKeys"), "All service keys").pages().answer::<Page<ApiKeyResource>>(
         200,
         "A page, without values.",

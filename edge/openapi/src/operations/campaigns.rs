@@ -147,7 +147,8 @@ fn codes(api: &mut Api) {
             "next month",
             json!({ "code": "WELCOME10", "member_id": "ann", "at": "2027-01-01T00:00:00Z", "as": { "tier": "gold" } }),
         )])
-        .answer::<Explanation>(200, "What it would come to.", &[]);
+        .answer::<Explanation>(200, "What it would come to.", &[])
+        .problems(&["not_found"]);
 }
 
 fn keys(api: &mut Api) {

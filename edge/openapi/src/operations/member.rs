@@ -67,7 +67,7 @@ fn redeeming(api: &mut Api) {
              member out of the Recorders, which lag by seconds; then the other filters count too.",
         )
         .pages()
-        .query("member_id", "For `service` callers, who must say it: whose.", json!({ "type": "string" }))
+        .member_id()
         .query("all", "`admin`: those of all members.", super::flag());
     let list = filters(list);
     // Pages of both kinds may be empty, so that they cannot be told apart.
@@ -95,7 +95,7 @@ fn redeeming(api: &mut Api) {
         .problems(&["malformed_code"]);
     api.call("GET", "/v1/redemptions/{id}", (tag, "readRedemption"), "One redemption as it stands")
         .about("One's own; staff and those above them read any of their merchant's.")
-        .member_id()
+        .query("member_id", "For `service` callers, who must say it: whose.", json!({ "type": "string" }))
         .answer::<Redemption>(200, "As it stands now.", &[]);
 }
 
@@ -181,6 +181,7 @@ fn checkout(api: &mut Api) {
         .problems(CODE)
         .problems(&["value_spent", "already_exists", "hold_expired", "insufficient_codes", "illegal_move"]);
     api.call("GET", "/v1/orders/{order}/holds", (tag, "listHolds"), "What is, or was, held for an order")
+        .pages()
         .member_id()
         .answer::<Page<Hold>>(200, "All of it.", &[]);
     api.call("GET", "/v1/orders/{order}/holds/{id}", (tag, "readHold"), "One hold").member_id().answer::<Hold>(
