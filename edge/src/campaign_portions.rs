@@ -65,6 +65,8 @@ pub(crate) const SCHEMA: [&str; 1] = ["CREATE TABLE IF NOT EXISTS lots (
 /// comes meanwhile shares the next round.
 const PAUSE_MS: usize = 1;
 const PAUSE_MS_MIN: usize = 20;
+/// Rounds for one request, where others are given something while the shards are asked.
+const ROUNDS_MAX: u32 = 3;
 /// How old what was counted may be for who only looks.
 const SEEN_MS: i64 = 1_000;
 /// How long the lots of a window are kept after its end.
@@ -93,6 +95,8 @@ struct Round {
     asked: usize,
     /// Every shard has answered, nothing came of it, and nothing was given since.
     dry: bool,
+    /// When something was given last, by the same clock.
+    gave: u64,
 }
 
 impl Portions {
@@ -103,6 +107,11 @@ impl Portions {
 
     fn round(&self, meter: &Meter) -> Option<Round> {
         self.rounds.borrow().get(meter).copied()
+    }
+
+    /// Whether something was given of a meter since its last round began.
+    fn gave_since_round(&self, meter: &Meter) -> bool {
+        self.round(meter).is_some_and(|round| round.gave > round.begun)
     }
 
     /// Waits until the next round of a meter may begin.
@@ -165,18 +174,25 @@ impl Campaign {
         if self.portions.round(&meter).is_some_and(|round| round.dry && round.begun > arrived) {
             return Ok(Allotted::Exhausted);
         }
-        self.portions.pause(&meter).await;
-        let complete = self.call_in(&meter, version, (shard, &mut ask)).await?;
-        if let Some(allotted) = self.give(shard, version, &ask)? {
-            return Ok(allotted);
+        for _ in 0..ROUNDS_MAX {
+            self.portions.pause(&meter).await;
+            let complete = self.call_in(&meter, version, (shard, &mut ask)).await?;
+            if let Some(allotted) = self.give(shard, version, &ask)? {
+                return Ok(allotted);
+            }
+            if !complete || !self.all_told(&meter)? {
+                return Ok(Allotted::Later);
+            }
+            if self.portions.gave_since_round(&meter) {
+                // Whoever got it while the others were asked may not need it.
+                continue;
+            }
+            if let Some(round) = self.portions.rounds.borrow_mut().get_mut(&meter) {
+                round.dry = true;
+            }
+            return Ok(Allotted::Exhausted);
         }
-        if !complete || !self.all_told(&meter)? {
-            return Ok(Allotted::Later);
-        }
-        if let Some(round) = self.portions.rounds.borrow_mut().get_mut(&meter) {
-            round.dry = true;
-        }
-        Ok(Allotted::Exhausted)
+        Ok(Allotted::Later)
     }
 
     /// The limit of a meter, and how many shards share it; `None` where the rules are others by now.
@@ -204,6 +220,7 @@ impl Campaign {
                     run(&self.storage, statement, &values)?;
                     if let Some(round) = self.portions.rounds.borrow_mut().get_mut(&meter) {
                         round.dry = false;
+                        round.gave = self.portions.tick();
                     }
                     Ok(Some(Allotted::Given(given)))
                 }
@@ -215,7 +232,9 @@ impl Campaign {
     /// Asks every shard that has something of a meter, or has not told its part of it, to return what is free. Answers
     /// whether all have; `asking` learns what its own shard has left.
     async fn call_in(&self, meter: &Meter, version: u32, asking: (u32, &mut Ask)) -> Result<bool, Fault> {
-        let begun = self.portions.tick();
+        // Before anybody is asked, so that what is given meanwhile is noticed.
+        let round = Round { begun: self.portions.tick(), ended_at: now(), asked: 0, dry: false, gave: 0 };
+        self.portions.rounds.borrow_mut().insert(*meter, round);
         let book = self.book(meter)?;
         let (asker, ask) = asking;
         let mut asked = vec![];
@@ -236,8 +255,9 @@ impl Campaign {
             self.storage.transaction(|| self.hear(meter, shard, &portion, version))
         })
         .await?;
-        let round = Round { begun, ended_at: now(), asked: count, dry: false };
-        self.portions.rounds.borrow_mut().insert(*meter, round);
+        if let Some(round) = self.portions.rounds.borrow_mut().get_mut(meter) {
+            (round.ended_at, round.asked) = (now(), count);
+        }
         Ok(waiting == 0)
     }
 
@@ -255,7 +275,8 @@ impl Campaign {
         let last_day = meter.last_day().map(|last| i64::from(last.0));
         if before.is_none() {
             // A new one is rare: what is long over goes with it.
-            let over = i64::from(today().0) - KEPT_DAYS;
+            let today = today();
+            let over = i64::from(meter.first_day().map_or(today, |first| first.min(today)).0) - KEPT_DAYS;
             run(&self.storage, "DELETE FROM lots WHERE last_day < ? AND meter <> ?", &[over.into(), (&name).into()])?;
             self.portions
                 .rounds

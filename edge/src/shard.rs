@@ -34,6 +34,8 @@ use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object
 
 /// The rules are pulled again for an unknown seq at most this often.
 const PULL_AGAIN_MS: i64 = 1_000;
+/// Longest wait for the Campaign's rules: whoever asks for a limit waits behind it.
+const CAMPAIGN_WAIT: Duration = Duration::from_secs(5);
 /// Longest wait for a Member's word; it is asked again later.
 const MEMBER_WAIT: Duration = Duration::from_secs(8);
 /// How long after a hold's end its Member is asked, which has an alarm of its own for it.
@@ -247,8 +249,12 @@ impl Inner {
     /// Asks the Campaign for its rules.
     pub(crate) async fn pull(&self) -> Result<(), Fault> {
         let (campaign, shard) = self.campaign()?;
-        let pulled: Pulled =
-            read_json(Objects(&self.env).campaign(&campaign, &CampaignOp::Pull { shard }).await?).await?;
+        let (objects, op) = (Objects(&self.env), CampaignOp::Pull { shard });
+        let asking = pin!(async { read_json::<Pulled>(objects.campaign(&campaign, &op).await?).await });
+        let pulled = match select(asking, pin!(Delay::from(CAMPAIGN_WAIT))).await {
+            Either::Left((pulled, _)) => pulled?,
+            Either::Right(_) => return Err(Fault::late("the campaign did not answer in time")),
+        };
         if let Some(rules) = pulled.rules {
             self.adopt(rules)?;
         }
@@ -359,7 +365,7 @@ impl Inner {
                 let ask_at = at.plus_ms(INQUIRE_AFTER_MS);
                 store.consume(intent, &prepared, ask_at)?;
                 // What is planned may be the pause of an older row, which can be a minute.
-                if due::next(&self.storage)?.is_none_or(|next| next > ask_at) {
+                if due::at(&self.storage, PENDING_ITEM)?.is_none_or(|next| next > ask_at) {
                     due::plan(&self.storage, PENDING_ITEM, ask_at)?;
                 }
                 Ok(PrepareAnswer::Prepared(prepared))
@@ -464,7 +470,7 @@ impl Inner {
             self.plan_inquiry()?;
         }
         if items.iter().any(|item| item == RETURN_ITEM) {
-            due::survive(&self.storage, RETURN_ITEM, self.return_surplus().await);
+            due::survive(&self.storage, RETURN_ITEM, self.tell_returned().await);
         }
         due::rearm(&self.storage)
     }

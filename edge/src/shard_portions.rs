@@ -37,7 +37,7 @@ pub(crate) const RETURN_ITEM: &str = "returns";
 const CAMPAIGN_WAIT: Duration = Duration::from_secs(5);
 /// How long an intent goes on asking; less than its Member waits.
 const COVER_WITHIN_MS: i64 = 6_000;
-/// What comes back is returned this much later, with what else came back.
+/// The Campaign is told of what came back this much later, together with what else came back.
 const RETURN_AFTER_MS: i64 = 200;
 /// What the Campaign may have heard already is told again this much later.
 const TELL_AGAIN_MS: i64 = 5_000;
@@ -53,8 +53,6 @@ pub(crate) const PORTIONS_SCHEMA: &str = "CREATE TABLE IF NOT EXISTS portions (
     spent INTEGER NOT NULL, refunded INTEGER NOT NULL, returned INTEGER NOT NULL,
     -- What the Campaign is known to have heard of.
     told INTEGER NOT NULL DEFAULT 0,
-    -- What came back since it was last looked at.
-    surplus INTEGER NOT NULL DEFAULT 0,
     -- Whether there is such a limit just now. What is used and given back without one is made up for when it comes again.
     counts INTEGER NOT NULL DEFAULT 1 CHECK (counts IN (0, 1)),
     CHECK (given + refunded >= spent + returned AND told <= returned)
@@ -202,7 +200,8 @@ impl ShardStore<'_> {
         let portion = Portion::default().counted(self.taken(meter, rules.budget.as_ref())?);
         self.put_portion(meter, &portion, rules.budget.as_ref())?;
         // A new one is rare: what is long over goes with it.
-        let over = now().0.div_euclid(DAY_MS) - KEPT_DAYS;
+        let today = now().0.div_euclid(DAY_MS);
+        let over = meter.first_day().map_or(today, |first| today.min(i64::from(first.0))) - KEPT_DAYS;
         run(self.0, "DELETE FROM portions WHERE last_day < ? AND meter <> ?", &[over.into(), (&meter.name()).into()])?;
         Ok(portion)
     }
@@ -244,10 +243,11 @@ impl ShardStore<'_> {
         }
     }
 
-    /// A use is given back, to the portions of what it was charged to.
+    /// A use is given back, to the portions of what it was charged to, and returned at once: it may be more than a limit that
+    /// was lowered since allows, so only the Campaign says who may have it.
     pub(crate) fn refund(&self, day: i64, currency: &str, charge: u64) -> Result<(), Fault> {
         let statement = "UPDATE portions SET refunded = refunded + CASE WHEN meter = 'budget' THEN ?3 ELSE 1 END,
-            surplus = surplus + CASE WHEN meter = 'budget' THEN ?3 ELSE 1 END
+            returned = returned + CASE WHEN meter = 'budget' THEN ?3 ELSE 1 END
             WHERE counts = 1 AND (meter = 'total' OR ?1 BETWEEN first_day AND last_day OR currency = ?2) RETURNING meter";
         if run(self.0, statement, &[day.into(), currency.into(), charge.into()])? {
             due::plan(self.0, RETURN_ITEM, now().plus_ms(RETURN_AFTER_MS))?;
@@ -259,7 +259,6 @@ impl ShardStore<'_> {
     fn hand_back(&self, meter: &Meter, portion: Portion, kept: u64, rules: &Rules) -> Result<Portion, Fault> {
         let back = portion.hand_back(kept);
         self.put_portion(meter, &back, rules.budget.as_ref())?;
-        run(self.0, "UPDATE portions SET surplus = 0 WHERE meter = ?", &[(&meter.name()).into()])?;
         if back.returned > portion.returned {
             self.plan_return(now().plus_ms(TELL_AGAIN_MS))?;
         }
@@ -534,20 +533,10 @@ impl Inner {
         Ok(HandedBack { portion: self.portions.net(&meter, portion), complete: promised == 0 })
     }
 
-    /// The alarm: returns what came back, and tells the Campaign until it has heard.
-    pub(crate) async fn return_surplus(&self) -> Result<(), Fault> {
-        let returned = self.storage.transaction(|| {
-            let store = self.store();
-            for (meter, portion, _) in store.portions()? {
-                let may = portion.free().saturating_sub(self.portions.promised(&meter));
-                let statement = "UPDATE portions SET returned = returned + min(surplus, ?2), surplus = 0
-                    WHERE meter = ?1 AND surplus > 0";
-                run(&self.storage, statement, &[(&meter.name()).into(), may.into()])?;
-            }
-            let mut returned = store.portions()?;
-            returned.retain(|(_, portion, told)| portion.returned > *told);
-            Ok(returned)
-        })?;
+    /// The alarm: tells the Campaign what was returned until it has heard.
+    pub(crate) async fn tell_returned(&self) -> Result<(), Fault> {
+        let mut returned = self.store().portions()?;
+        returned.retain(|(_, portion, told)| portion.returned > *told);
         if !returned.is_empty() {
             let (campaign, shard) = self.campaign()?;
             let portions = returned.iter().map(|(meter, portion, _)| PortionOf { meter: *meter, portion: *portion });
@@ -559,7 +548,7 @@ impl Inner {
             for (meter, portion, _) in &returned {
                 store.told(meter, portion.returned)?;
             }
-            let waits = "SELECT 1 FROM portions WHERE returned > told OR surplus > 0 LIMIT 1";
+            let waits = "SELECT 1 FROM portions WHERE returned > told LIMIT 1";
             if run(&self.storage, waits, &[])? {
                 due::plan(&self.storage, RETURN_ITEM, now().plus_ms(RETURN_AFTER_MS))
             } else {

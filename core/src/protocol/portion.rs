@@ -55,6 +55,16 @@ impl Meter {
         }
     }
 
+    /// The first day that it counts, where it is a window's. What is older than a window by a week is over for it, whatever
+    /// the clock says: an intent that was accepted long ago is charged to its own days.
+    #[must_use]
+    pub const fn first_day(&self) -> Option<Day> {
+        match self {
+            Self::Window(_, first) => Some(*first),
+            Self::Total | Self::Budget => None,
+        }
+    }
+
     /// The limit that is counted by it, where there is one, with its currency where it is money.
     #[must_use]
     pub fn limit<'a>(
