@@ -67,8 +67,6 @@ const PAUSE_MS: usize = 1;
 const PAUSE_MS_MIN: usize = 20;
 /// Rounds for one request, where others are given something while the shards are asked.
 const ROUNDS_MAX: u32 = 3;
-/// How old what was counted may be for who only looks.
-const SEEN_MS: i64 = 1_000;
 /// How long the lots of a window are kept after its end.
 const KEPT_DAYS: i64 = 8;
 
@@ -79,9 +77,9 @@ pub(crate) struct Portions {
     turns: Turns<Meter>,
     /// The last round of each meter.
     rounds: RefCell<HashMap<Meter, Round>>,
-    /// What was counted at all shards for those who only look, for a moment.
+    /// What was counted at all shards last for those who only look, and when that began by [`Portions::clock`].
     looks: Turns<()>,
-    seen: RefCell<HashMap<Meter, (u64, Instant)>>,
+    seen: RefCell<HashMap<Meter, (u64, u64)>>,
     /// Counts events, so that a round speaks for those only who were there before it began.
     clock: Cell<u64>,
 }
@@ -332,15 +330,17 @@ impl Campaign {
 
     /// What is left, by what all shards have counted.
     async fn left_by_count(&self, needs: &[Need]) -> Result<Vec<(Meter, u64)>, Fault> {
+        let arrived = self.portions.tick();
         let _turn = self.portions.looks.take(()).await;
         let fresh = |need: &Need| {
-            let (taken, at) = self.portions.seen.borrow().get(&need.meter).copied()?;
-            (0..SEEN_MS).contains(&(now().0 - at.0)).then(|| (need.meter, need.limit.saturating_sub(taken)))
+            let (taken, begun) = self.portions.seen.borrow().get(&need.meter).copied()?;
+            (begun > arrived).then(|| (need.meter, need.limit.saturating_sub(taken)))
         };
-        // Whoever looks at what is used up asks every shard: once a second for all of them.
+        // Whoever looks at what is used up asks every shard: one at a time, for all who came before it began.
         if let Some(left) = needs.iter().map(fresh).collect() {
             return Ok(left);
         }
+        let begun = self.portions.tick();
         let shards = self.shards()?;
         let (mut taken, mut answered) = (vec![0_u64; needs.len()], 0);
         let op = ShardOp::Taken { meters: needs.iter().map(|need| need.meter).collect() };
@@ -356,8 +356,9 @@ impl Campaign {
             return Ok(vec![]);
         }
         let mut seen = self.portions.seen.borrow_mut();
-        seen.retain(|_, (_, at)| (0..SEEN_MS).contains(&(now().0 - at.0)));
-        seen.extend(needs.iter().zip(&taken).map(|(need, taken)| (need.meter, (*taken, now()))));
+        seen.clear();
+        seen.extend(needs.iter().zip(&taken).map(|(need, taken)| (need.meter, (*taken, begun))));
+        drop(seen);
         let left = |(need, taken): (&Need, u64)| (need.meter, need.limit.saturating_sub(taken));
         Ok(needs.iter().zip(taken).map(left).collect())
     }

@@ -1,5 +1,6 @@
 //! A Campaign's shell, as `edge/src/campaign.rs` runs it: rules change in versions and reach the shards.
 
+use crate::campaign_portions::Portions;
 use crate::campaign_state::CampaignState;
 use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage};
@@ -9,7 +10,9 @@ use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::time::Instant;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -17,18 +20,19 @@ const SHARD_WAIT_MS: i64 = 8_000;
 
 /// See the module.
 pub(crate) struct Campaign {
-    world: Rc<World>,
+    pub(crate) world: Rc<World>,
     number: usize,
-    storage: Storage<CampaignState>,
+    pub(crate) storage: Storage<CampaignState>,
+    pub(crate) portions: Portions,
 }
 
 impl Campaign {
     pub(crate) fn new(world: &Rc<World>, number: usize, disk: &Rc<Disk<CampaignState>>) -> Self {
         let storage = Storage::new(disk, world, Party::Campaign(number));
-        Self { world: Rc::clone(world), number, storage }
+        Self { world: Rc::clone(world), number, storage, portions: Portions::default() }
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.world.clock(Party::Campaign(self.number))
     }
 
@@ -48,6 +52,8 @@ impl Campaign {
                 }
                 Ok(Reply::Pulled(Some(Rc::clone(&state.rules))))
             }),
+            Request::Ask { shard, version, ask } => self.allotted(shard, version, ask).await,
+            Request::Returned { shard, portions } => self.returned(shard, &portions),
             Request::Read => Ok(Reply::Done),
             Request::Redeem(_)
             | Request::Inquire { .. }
@@ -56,6 +62,7 @@ impl Campaign {
             | Request::Settle { .. }
             | Request::Settled { .. }
             | Request::Undo { .. }
+            | Request::HandBack { .. }
             | Request::Rules(_)
             | Request::Report(_)
             | Request::EndpointFor { .. }
@@ -76,7 +83,7 @@ impl Campaign {
 
     async fn administer(&self, change: &Change) -> Result<Reply, Fault> {
         self.storage.transaction(Step::Change, |state| {
-            if state.change(change) && !self.world.has(Defect::PushUnplanned) {
+            if state.change(change, self.world.defect) && !self.world.has(Defect::PushUnplanned) {
                 self.plan_push(state);
             }
             Ok(())
@@ -84,29 +91,27 @@ impl Campaign {
         self.push().await?;
         let state = self.storage.read()?;
         let version = state.rules.version;
-        Ok(Reply::Administered { version, in_force: state.behind(version).is_empty() })
+        Ok(Reply::Administered {
+            version,
+            in_force: state.behind(version).is_empty() || self.world.has(Defect::InForceEarly),
+        })
     }
 
     /// Pushes the present rules to the shards that work by older ones. What fails is tried again by the alarm.
     async fn push(&self) -> Result<(), Fault> {
         let rules = Rc::clone(&self.storage.read()?.rules);
         let behind = self.storage.read()?.behind(rules.version);
-        for shard in behind {
-            let request = Request::Rules(Rc::clone(&rules));
-            let asked = self.world.call(Party::Shard(self.number), Step::Push, request);
-            let taken = match select(asked, pin!(self.world.delay(SHARD_WAIT_MS))).await {
-                Either::Left((answer, _)) => answer.unwrap_or(Err(Fault("the connection broke"))),
-                Either::Right(_) => Err(Fault("the shard did not answer in time")),
-            };
-            if let Ok(Reply::Version(version)) = taken {
-                self.storage.transaction(Step::Acknowledge, |state| {
-                    if let Some(known) = state.shards.get_mut(&shard).filter(|known| **known < version) {
-                        *known = version;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
+        let asked = behind.into_iter().map(|shard| (shard, Request::Rules(Rc::clone(&rules)))).collect();
+        self.ask_each(Step::Push, asked, |shard, reply| {
+            let Reply::Version(version) = reply else { return Ok(()) };
+            self.storage.transaction(Step::Acknowledge, |state| {
+                if let Some(known) = state.shards.get_mut(&shard).filter(|known| **known < version) {
+                    *known = version;
+                }
+                Ok(())
+            })
+        })
+        .await?;
         self.storage.write(|state| {
             // The rules may have changed meanwhile.
             let version = if self.world.has(Defect::PushForgotten) { rules.version } else { state.rules.version };
@@ -116,6 +121,30 @@ impl Campaign {
                 self.plan_push(state);
             }
         })
+    }
+
+    /// Asks several shards at once, for so long in all.
+    pub(crate) async fn ask_each(
+        &self,
+        step: Step,
+        asked: Vec<(u32, Request)>,
+        mut take: impl FnMut(u32, Reply) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let asking: FuturesUnordered<_> = asked
+            .into_iter()
+            .map(|(shard, request)| {
+                let answer = self.world.call(Party::Shard(self.world.shard_at(self.number, shard)), step, request);
+                async move { (shard, answer.await.unwrap_or(Err(Fault("the connection broke")))) }
+            })
+            .collect();
+        let (mut answers, mut over) = (asking, pin!(self.world.delay(SHARD_WAIT_MS)));
+        loop {
+            match select(answers.next(), over.as_mut()).await {
+                Either::Left((Some((shard, Ok(reply))), _)) => take(shard, reply)?,
+                Either::Left((Some((_, Err(_))), _)) => {}
+                Either::Left((None, _)) | Either::Right(_) => return Ok(()),
+            }
+        }
     }
 
     /// Plans a push, where some shard lacks the rules.
@@ -137,6 +166,7 @@ impl Campaign {
                 | Item::Reward(..)
                 | Item::Undo(_)
                 | Item::Report
+                | Item::Returns
                 | Item::Hold(_)
                 | Item::Wake => self.storage.write(|state| state.due.done(item)),
             };

@@ -237,11 +237,28 @@ pub(crate) fn redemption(mrefs: &[Mref], member: usize, key: u64, code: (u16, u3
     })
 }
 
+/// The same with another code: a later epoch's, or a word that stands for it.
+pub(crate) fn with_code(redeem: Redeem, code: ReadCode) -> Redeem {
+    let change = |call: &Rc<RedeemCall>| {
+        let text = format!("{:?}/{:?}", call.fp, code.alias);
+        let fp = if code.alias.is_some() { Fingerprint::of(&[text.as_bytes()]) } else { call.fp };
+        Rc::new(RedeemCall { fp, code: Some(code), typed: code, ..(**call).clone() })
+    };
+    let mark = code.alias.map(|word| format!(" {word}")).unwrap_or_default();
+    Redeem {
+        call: change(&redeem.call),
+        other: change(&redeem.other),
+        rival: (redeem.rival.0, change(&redeem.rival.1)),
+        name: format!("{}{mark}", redeem.name),
+        ..redeem
+    }
+}
+
 fn call(mrefs: &[Mref], member: usize, key: &str, code: (u16, u32), manner: &Manner) -> Option<Rc<RedeemCall>> {
     let Manner { wrong, order, respond_async } = manner.clone();
     let text = format!("{code:?}/{wrong}/{order:?}");
     let (campaign, seq) = code;
-    let typed = ReadCode { campaign, seq, epoch_revoked: false };
+    let typed = ReadCode::of(campaign, seq);
     Some(Rc::new(RedeemCall {
         rid: Rid::derive(mrefs.get(member)?, "member", &format!("member-{member}"), "POST /v1/redemptions", key),
         fp: Fingerprint::of(&[text.as_bytes()]),

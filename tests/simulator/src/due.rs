@@ -20,6 +20,8 @@ pub(crate) enum Item {
     Open(Rid),
     /// A shard's pending intents.
     Pending,
+    /// What a shard has to return of its portions.
+    Returns,
     /// A campaign's rules that some shard lacks.
     Push,
     /// A reward that the clock has something to do with.

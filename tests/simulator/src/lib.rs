@@ -16,6 +16,8 @@
 //! platform  turns, commits, crashes  run                      one seed; shrinking
 //! network   messages on their way    search                   many seeds
 //! alarm     each object's alarm      words                    what the trace says
+//! scenario_limits  limits, shards    *_portions               limits that several shards share
+//! probe     what is left in the end   oracle_limits            their invariants
 //! ```
 //!
 //! A message that starts a new party is a variant of `Request`, a new place for faults a `Step`; the table of
@@ -23,6 +25,7 @@
 
 mod alarm;
 mod campaign;
+mod campaign_portions;
 mod campaign_state;
 mod defect;
 mod disk;
@@ -48,6 +51,7 @@ mod network;
 mod oracle;
 mod oracle_end;
 mod oracle_holds;
+mod oracle_limits;
 mod oracle_pool;
 mod oracle_reward;
 mod outcome;
@@ -55,15 +59,20 @@ mod outside;
 mod platform;
 mod pool;
 mod pool_state;
+mod portion_store;
 mod prng;
+mod probe;
 mod recorder;
 mod run;
 mod scenario;
+mod scenario_limits;
 mod search;
 mod shard;
+mod shard_portions;
 mod shard_state;
 mod shop;
 mod step;
+mod turns;
 mod words;
 mod world;
 

@@ -6,6 +6,7 @@ use crate::member_state::MemberState;
 use crate::message::{Answer, Asked, Party, ReadCode, RedeemCall, Reply, Request};
 use crate::step::Step;
 use crate::world::World;
+use counterfoil_core::alias::Alias;
 use counterfoil_core::code::Profile;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTENT_DEADLINE_MS, WEBHOOK_TOLERANCE_S};
@@ -121,6 +122,9 @@ impl Member {
             | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
+            | Request::Ask { .. }
+            | Request::Returned { .. }
+            | Request::HandBack { .. }
             | Request::Administer(_)
             | Request::Report(_)
             | Request::EndpointFor { .. }
@@ -216,17 +220,18 @@ impl Member {
     }
 
     fn intent(&self, call: &RedeemCall) -> Result<Option<Intent>, Fault> {
-        let Some(ReadCode { campaign, seq, epoch_revoked }) = call.code else {
+        let Some(code) = call.code else {
             return Ok(None);
         };
+        let ReadCode { campaign, shard, .. } = code;
         let now = self.now();
         let currency = call.checkout.as_ref().map(|checkout| checkout.currency.clone());
-        let facts = self.facts(ReadCode { campaign, seq, epoch_revoked }, currency)?;
+        let facts = self.facts(code, currency)?;
         Ok(Some(Intent {
             v: MESSAGE_VERSION,
             rid: call.rid,
             fp: call.fp,
-            wish: Wish::Code(CodeWish { campaign, shard: 0, facts, checkout: call.checkout.clone() }),
+            wish: Wish::Code(CodeWish { campaign, shard, facts, checkout: call.checkout.clone() }),
             order: call.order.clone(),
             actor: None,
             arrived: None,
@@ -239,7 +244,7 @@ impl Member {
         Ok(Facts {
             at,
             seq: code.seq,
-            epoch: 0,
+            epoch: code.epoch,
             profile: Profile::S20,
             epoch_revoked: code.epoch_revoked,
             method: Method::Frontend,
@@ -247,16 +252,16 @@ impl Member {
             attributes: Attributes::default(),
             roles: vec![],
             member_uses: state.uses(code.campaign),
-            member_days: state.days(code.campaign),
-            alias: None,
+            member_days: state.counted_days(code.campaign, self.world.defect),
+            alias: code.alias.and_then(Alias::read),
         })
     }
 
     /// `Prefer: respond-async`.
     async fn accept(self: &Rc<Self>, intent: Intent) -> Result<Answer, Fault> {
-        if let Some(CodeWish { campaign, facts, .. }) = intent.code() {
-            let request = Request::Recognise { facts: facts.clone() };
-            let asked = self.ask_shard(*campaign, Step::Recognise, request).await;
+        if let Some(CodeWish { campaign, shard, facts, .. }) = intent.code() {
+            let request = Request::Recognise { facts: facts.clone(), mref: intent.rid.mref() };
+            let asked = self.ask_keeper((*campaign, *shard), Step::Recognise, request).await;
             if matches!(asked, Ok(Reply::Recognised(false))) {
                 self.add_attempt()?;
                 return Ok(Answer::Refused(Refusal::CodeNotRecognised));

@@ -131,7 +131,8 @@ impl Desk<'_> {
             Source::Code { campaign, reward, quantity, .. } => {
                 let record = self.state.redemptions.get(&hold.rid).filter(|record| record.decided);
                 let fp = record.ok_or(Fault("a held redemption is missing"))?.fp;
-                let participant = Participant::Shard { campaign: *campaign, shard: 0 };
+                let participant =
+                    Participant::Shard { campaign: *campaign, shard: record.map_or(0, |record| record.shard) };
                 let settled = Settled { participant, rid: hold.rid, fp };
                 let what = (reward, *quantity);
                 let used =
@@ -321,7 +322,8 @@ impl Member {
     ) -> Result<CheckoutAnswer, Fault> {
         let facts = self.facts(code, Some(total.currency.clone()))?;
         let request = Request::Preview { facts, rid: hold.rid };
-        let Reply::Previewed(refusal) = self.ask_shard(code.campaign, Step::Preview, request).await? else {
+        let Reply::Previewed(refusal) = self.ask_keeper((code.campaign, code.shard), Step::Preview, request).await?
+        else {
             return Err(Fault("a preview was expected"));
         };
         if refusal.is_some_and(|refusal| !is_about_uses(&refusal)) {
@@ -344,7 +346,8 @@ impl Member {
         if let Known::Decided(fp) = self.known(&moved.rid)? {
             let fate = Fate::Held { until: moved.expires_at };
             let request = Request::Settle { rid: moved.rid, fp, fate };
-            let _ = self.ask_shard(code.campaign, Step::Abort, request).await;
+            let shard = self.storage.read()?.redemptions.get(&moved.rid).map_or(0, |record| record.shard);
+            let _ = self.ask_shard((code.campaign, shard), Step::Abort, request).await;
         }
         Ok(CheckoutAnswer::Held(moved.rid))
     }
@@ -436,10 +439,10 @@ impl Member {
             Err(no) => return Ok(CheckoutAnswer::No(no)),
         };
         for Settled { participant, rid, fp } in settled {
-            if let Participant::Shard { campaign, .. } = participant {
+            if let Participant::Shard { campaign, shard } = participant {
                 let request = Request::Settle { rid, fp, fate: Fate::Committed };
                 // The Recorder tells it too.
-                let _ = self.ask_shard(campaign, Step::Abort, request).await;
+                let _ = self.ask_shard((campaign, shard), Step::Abort, request).await;
             }
         }
         Ok(CheckoutAnswer::Done)

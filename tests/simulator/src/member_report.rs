@@ -107,7 +107,7 @@ impl Member {
         for (pool, undo) in waiting {
             let request = Request::Undo { rid, seq: undo.seq };
             let told = match pool {
-                None => self.ask_shard(undo.campaign, Step::Undo, request).await,
+                None => self.ask_keeper((undo.campaign, undo.shard), Step::Undo, request).await,
                 Some(pool) => self.ask(Party::Pool(pool), Step::PoolUndo, request).await,
             };
             let heard = matches!(told, Ok(Reply::Done));

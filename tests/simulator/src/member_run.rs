@@ -29,6 +29,8 @@ use std::rc::Rc;
 
 const PARTICIPANT_WAIT_MS: i64 = 8_000;
 const LATE_MAX: u32 = 3;
+/// Shards that are asked before one says that it keeps a code's uses: each knows which one does.
+const HOPS_MAX: u32 = 3;
 /// Tries at fulfillers in one turn of the alarm.
 const TRIES_PER_TURN: u32 = 6;
 /// Why a redemption is tried again.
@@ -64,7 +66,10 @@ impl Member {
         let mut intent = intent.clone();
         let _turn = self.take_turn((intent.campaign(), None)).await;
         for _ in 0..LATE_MAX {
-            match self.storage.read().map(|state| (state.uses(intent.campaign()), state.days(intent.campaign()))) {
+            match self.storage.read().map(|state| {
+                let (campaign, defect) = (intent.campaign(), self.world.defect);
+                (state.uses(campaign), state.counted_days(campaign, defect))
+            }) {
                 Ok(_) if self.world.has(Defect::LimitReadEarly) => {}
                 Ok((uses, days)) => {
                     if let Wish::Code(code) = &mut intent.wish {
@@ -74,7 +79,7 @@ impl Member {
                 Err(fault) => return (Ended::Failed(fault), vec![]),
             }
             intent.deadline = self.now().plus_ms(INTENT_DEADLINE_MS);
-            let asked = match self.ask_participants(&intent).await {
+            let asked = match self.ask_participants(&mut intent).await {
                 Ok(asked) => asked,
                 Err(_) => return (self.fail(&intent, UNREACHED), vec![]),
             };
@@ -101,14 +106,32 @@ impl Member {
     }
 
     /// Steps 3 and 4: the code's own shard first, then the pool, each only where it has a say.
-    async fn ask_participants(self: &Rc<Self>, intent: &Intent) -> Result<Asked, Fault> {
+    async fn ask_participants(self: &Rc<Self>, intent: &mut Intent) -> Result<Asked, Fault> {
         let mut asked = Asked::default();
-        if intent.code().is_some() {
+        let mut next = None;
+        for _ in 0..HOPS_MAX {
+            let Some(CodeWish { campaign, shard, .. }) = intent.code() else { break };
             let request = Request::Prepare { intent: Rc::new(intent.clone()) };
-            let Reply::Prepared(answer) = self.ask_shard(intent.campaign(), Step::Prepare, request).await? else {
+            let keeper = (*campaign, next.unwrap_or(*shard));
+            let Reply::Prepared(answer) = self.ask_shard(keeper, Step::Prepare, request).await? else {
                 return Err(Fault("a promise was expected"));
             };
-            asked.shard = Some(answer);
+            match (&answer, &mut intent.wish) {
+                (PrepareAnswer::Elsewhere { shard }, Wish::Code(_)) if self.world.has(Defect::HopForgotten) => {
+                    next = Some(*shard);
+                }
+                (PrepareAnswer::Elsewhere { shard }, Wish::Code(code)) => {
+                    code.shard = *shard;
+                    let mut runs = self.runs.borrow_mut();
+                    if let Some(Wish::Code(code)) = runs.get_mut(&intent.rid).map(|run| &mut run.intent.wish) {
+                        code.shard = *shard;
+                    }
+                }
+                (_, _) => {
+                    asked.shard = Some(answer);
+                    break;
+                }
+            }
         }
         if let Some((pool, quantity)) = self.pool_needed(intent, asked.shard.as_ref())? {
             asked.remember(&*self.storage.read()?, intent);
@@ -128,7 +151,7 @@ impl Member {
     ) -> Result<Option<(usize, u32)>, Fault> {
         let at = self.now();
         let state = self.storage.read()?;
-        let (wallet, read) = (state.wallet_at(at, self.world.defect), Read::of(&state, intent));
+        let (wallet, read) = (state.wallet_at(at, self.world.defect), Read::of(&state, intent, self.world.defect));
         let (pid, member_id) = (self.pid(), self.member_id());
         let view = self.view(&state, intent, (&wallet, &read), (&member_id, &pid));
         Ok(pool_needed(&view, intent, shard, at).map(|(pool_id, quantity)| (pool_place(pool_id), quantity)))
@@ -177,9 +200,9 @@ impl Member {
             let answers = Answers { shard: shard.as_ref(), pool: asked.pool.as_ref().map(|(_, answer)| answer) };
             let mut wallet = state.wallet_at(at, self.world.defect);
             let read = if self.world.has(Defect::OfferFromMemory) {
-                asked.read.clone().unwrap_or_else(|| Read::of(state, intent))
+                asked.read.clone().unwrap_or_else(|| Read::of(state, intent, self.world.defect))
             } else {
-                Read::of(state, intent)
+                Read::of(state, intent, self.world.defect)
             };
             let points = wallet.points;
             if self.world.has(Defect::BalanceUnread) {
@@ -367,7 +390,9 @@ impl Member {
         for participant in participants {
             let request = Request::Settle { rid: intent.rid, fp: intent.fp, fate: Fate::Aborted };
             let _ = match participant {
-                Participant::Shard { campaign, .. } => self.ask_shard(*campaign, Step::Abort, request).await,
+                Participant::Shard { campaign, shard } => {
+                    self.ask_shard((*campaign, *shard), Step::Abort, request).await
+                }
                 Participant::Pool { pool_id } => {
                     self.ask(Party::Pool(pool_place(pool_id)), Step::PoolAbort, request).await
                 }
@@ -375,9 +400,29 @@ impl Member {
         }
     }
 
-    /// Asks the campaign's shard, with a bound on the wait.
-    pub(crate) async fn ask_shard(&self, campaign: u16, step: Step, request: Request) -> Result<Reply, Fault> {
-        self.ask(Party::Shard(place(campaign)), step, request).await
+    /// Asks a shard of a campaign, with a bound on the wait.
+    pub(crate) async fn ask_shard(
+        &self,
+        (campaign, shard): (u16, u32),
+        step: Step,
+        request: Request,
+    ) -> Result<Reply, Fault> {
+        self.ask(Party::Shard(self.world.shard_at(place(campaign), shard)), step, request).await
+    }
+
+    /// Asks the shard that keeps a code's uses: the one that is said to, else the one that this names instead.
+    pub(crate) async fn ask_keeper(
+        &self,
+        (campaign, mut shard): (u16, u32),
+        step: Step,
+        request: Request,
+    ) -> Result<Reply, Fault> {
+        for _ in 0..HOPS_MAX {
+            let answer = self.ask_shard((campaign, shard), step, request.clone()).await?;
+            let Reply::Elsewhere(other) = answer else { return Ok(answer) };
+            shard = other;
+        }
+        Err(Fault("no shard keeps this code"))
     }
 
     /// Asks a participant, with a bound on the wait.
@@ -460,7 +505,9 @@ impl Member {
                 self.storage.write(|state| state.due.plan(item, now, now))?;
             }
             Item::Report => outside.push((item, Box::pin(Rc::clone(self).ring_report()))),
-            Item::Pending | Item::Push | Item::Wake => self.storage.write(|state| state.due.done(item))?,
+            Item::Pending | Item::Push | Item::Wake | Item::Returns => {
+                self.storage.write(|state| state.due.done(item))?;
+            }
         }
         Ok(())
     }
@@ -479,13 +526,12 @@ pub(crate) struct Asked {
 
 impl Asked {
     fn remember(&mut self, state: &MemberState, intent: &Intent) {
-        (self.read, self.points) = (Some(Read::of(state, intent)), Some(state.wallet.points));
+        (self.read, self.points) = (Some(Read::of(state, intent, None)), Some(state.wallet.points));
     }
 
     /// Those that keep something for it.
     fn prepared(&self, intent: &Intent) -> Vec<Participant> {
-        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_)))
-            .then(|| Participant::Shard { campaign: intent.campaign(), shard: 0 });
+        let shard = matches!(self.shard, Some(PrepareAnswer::Prepared(_))).then(|| keeper(intent));
         let pool = match &self.pool {
             Some((pool, PoolAnswer::Prepared { .. })) => Some(Participant::Pool { pool_id: pool_name(*pool) }),
             Some((_, PoolAnswer::Refused { .. } | PoolAnswer::Late)) | None => None,
@@ -510,15 +556,15 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    pub(crate) fn of(state: &MemberState, intent: &Intent) -> Self {
+    pub(crate) fn of(state: &MemberState, intent: &Intent, defect: Option<Defect>) -> Self {
         if let Some(CodeWish { campaign, facts, checkout: Some(checkout), .. }) = intent.code() {
             let held = state.hold_of_code(*campaign, facts.seq).filter(|hold| hold.rid != intent.rid);
             let twin_until = held.map(|hold| hold.expires_at);
             let book = Book { twin_until, ..state.book(&checkout.order) };
-            return Self { book: Some(book), days: state.days(intent.campaign()), ..Self::default() };
+            return Self { book: Some(book), days: state.counted_days(intent.campaign(), defect), ..Self::default() };
         }
         let Wish::Points(Purchase { reward, quote: Some(terms), .. }) = &intent.wish else {
-            return Self { days: state.days(intent.campaign()), ..Self::default() };
+            return Self { days: state.counted_days(intent.campaign(), defect), ..Self::default() };
         };
         let quote = state.quotes.get(&terms.quote).cloned();
         Self { quote, last_bought_at: state.last_bought_at(&reward.reward_id), book: None, days: vec![] }
@@ -532,6 +578,12 @@ pub(crate) fn pool_place(pool_id: &str) -> usize {
 
 pub(crate) fn pool_name(pool: usize) -> String {
     format!("pool-{pool}")
+}
+
+/// Who keeps the use of an intent's code.
+fn keeper(intent: &Intent) -> Participant {
+    let shard = intent.code().map_or(0, |code| code.shard);
+    Participant::Shard { campaign: intent.campaign(), shard }
 }
 
 /// The right to redeem in one campaign, or to hold one code.

@@ -4,7 +4,7 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::{Due, Item};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE};
-use counterfoil_core::calendar::{Day, DayCounts};
+use counterfoil_core::calendar::{Calendar, Day, DayCounts};
 use counterfoil_core::checkout::{Hold, Order};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{ATTEMPTS_PER_DAY, DAY_MS, DELIVERY_LOST_MS};
@@ -14,7 +14,7 @@ use counterfoil_core::protocol::{Intent, Wish};
 use counterfoil_core::quote::{Quote, QuoteState, displaced};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::{Changes, RewardRecord};
-use counterfoil_core::time::Instant;
+use counterfoil_core::time::{Instant, Utc};
 use counterfoil_core::wallet::booster;
 use counterfoil_core::wire::{Event, LedgerRow, Redemption, RedemptionStatus, RewardState, RewardValue, Wallet};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ use std::rc::Rc;
 /// How long a commit leaves reporting to the request that made it, before the alarm does.
 const REPORT_AFTER_MS: i64 = 5_000;
 
+const NEGATIVE: Fault = Fault("a counter would be negative");
+
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) fp: Fingerprint,
@@ -30,6 +32,8 @@ pub(crate) struct Record {
     /// Absent for a gift.
     pub(crate) campaign: Option<u16>,
     pub(crate) seq: u32,
+    /// The shard that keeps its use.
+    pub(crate) shard: u32,
     /// The campaign's local day that its use is charged to.
     pub(crate) day: Day,
     /// The use belongs to it.
@@ -61,6 +65,7 @@ pub(crate) struct Open {
 pub(crate) struct Undo {
     /// 0 for a pool.
     pub(crate) campaign: u16,
+    pub(crate) shard: u32,
     pub(crate) seq: u32,
     pub(crate) tries: u32,
 }
@@ -133,6 +138,12 @@ impl MemberState {
         of.map(|((_, day), uses)| (*day, *uses)).collect()
     }
 
+    /// As a decision reads them.
+    pub(crate) fn counted_days(&self, campaign: u16, defect: Option<Defect>) -> DayCounts {
+        let later = i32::from(defect == Some(Defect::WindowShort));
+        self.days(campaign).into_iter().map(|(day, uses)| (Day(day.0 - later), uses)).collect()
+    }
+
     pub(crate) fn next_ledger_row(&self) -> u64 {
         count(self.ledger.len()) + 1
     }
@@ -179,7 +190,8 @@ impl MemberState {
             let (pool, decided_at) = (pool.filter(|_| consumed), doc.updated_at);
             let doc = Rc::new(doc);
             let day = Day::default();
-            let record = Record { fp, decided, campaign, seq, day, consumed, pool, bought, decided_at, doc };
+            let shard = intent.code().map_or(0, |code| code.shard);
+            let record = Record { fp, decided, campaign, seq, shard, day, consumed, pool, bought, decided_at, doc };
             self.redemptions.insert(intent.rid, record);
         }
         written
@@ -235,7 +247,7 @@ impl MemberState {
             }
             if give_back {
                 // Nothing was decided for, so nothing was counted; but a participant may have prepared it.
-                let undo = Undo { campaign: code.campaign, seq: code.facts.seq, tries: 0 };
+                let undo = Undo { campaign: code.campaign, shard: code.shard, seq: code.facts.seq, tries: 0 };
                 self.add_undo(&intent.rid, None, undo, now);
             }
         }
@@ -278,7 +290,8 @@ impl MemberState {
             }
             if changes.give_back && (record.consumed || defect == Some(Defect::UseReturnedTwice)) {
                 record.consumed = false;
-                undo = record.campaign.map(|campaign| (record.day, Undo { campaign, seq: record.seq, tries: 0 }));
+                let of = |campaign| Undo { campaign, shard: record.shard, seq: record.seq, tries: 0 };
+                undo = record.campaign.map(|campaign| (record.day, of(campaign)));
             }
             pool = record.pool.filter(|_| changes.quarantine && defect != Some(Defect::PoolUndoForgotten));
         } else if changes.redemption.is_some() {
@@ -286,15 +299,17 @@ impl MemberState {
         }
         if let Some((day, undo)) = undo {
             if defect != Some(Defect::CounterKept) {
-                let uses = self.campaign_days.entry((undo.campaign, day)).or_default();
-                *uses = uses.checked_sub(1).ok_or(Fault("a counter would be negative"))?;
+                let now_day = Calendar::at(now, &Utc).today();
+                let other = defect == Some(Defect::DayNow);
+                let uses = self.campaign_days.entry((undo.campaign, if other { now_day } else { day })).or_default();
+                *uses = if other { uses.saturating_sub(1) } else { uses.checked_sub(1).ok_or(NEGATIVE)? };
             }
             if defect != Some(Defect::UseNotGivenBack) {
                 self.add_undo(rid, None, undo, now);
             }
         }
         if pool.is_some() {
-            self.add_undo(rid, pool, Undo { campaign: 0, seq: 0, tries: 0 }, now);
+            self.add_undo(rid, pool, Undo { campaign: 0, shard: 0, seq: 0, tries: 0 }, now);
         }
         self.write_effects(changes, pid, settled, now, defect)
     }
@@ -317,6 +332,7 @@ impl MemberState {
             decided: true,
             campaign: None,
             seq: 0,
+            shard: 0,
             day: Day::default(),
             consumed: true,
             pool: None,

@@ -144,6 +144,9 @@ impl Merchant {
             | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
+            | Request::Ask { .. }
+            | Request::Returned { .. }
+            | Request::HandBack { .. }
             | Request::Administer(_)
             | Request::Report(_)
             | Request::Hurry

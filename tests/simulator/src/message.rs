@@ -3,16 +3,17 @@
 use crate::disk::Fault;
 use crate::step::Step;
 use counterfoil_core::adjustment::Adjustment;
-use counterfoil_core::ids::{Fingerprint, Rid};
+use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::protocol::pool::PoolAnswer;
+use counterfoil_core::protocol::portion::{Ask, Meter, Portion};
 use counterfoil_core::protocol::report::Report;
 use counterfoil_core::protocol::{Checkout, Fate, Intent, PrepareAnswer, Prepared};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::reward::Refused;
-use counterfoil_core::rules::{Facts, Rules};
+use counterfoil_core::rules::{Facts, Rules, SeqRange};
 use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::Outcome;
-use counterfoil_core::wire::{CampaignStatus, Credit, Event, Redemption, RewardDefinition, RewardValue};
+use counterfoil_core::wire::{CampaignStatus, Credit, Event, Redemption, RewardDefinition, RewardValue, WindowLimit};
 use futures_channel::oneshot;
 use std::rc::Rc;
 
@@ -53,6 +54,31 @@ pub(crate) struct ReadCode {
     pub(crate) campaign: u16,
     pub(crate) seq: u32,
     pub(crate) epoch_revoked: bool,
+    pub(crate) epoch: u8,
+    /// The shard that the Worker believes to keep its uses.
+    pub(crate) shard: u32,
+    /// The word that was entered instead.
+    pub(crate) alias: Option<&'static str>,
+}
+
+impl ReadCode {
+    /// A code of the first epoch.
+    pub(crate) const fn of(campaign: u16, seq: u32) -> Self {
+        Self { campaign, seq, epoch_revoked: false, epoch: 0, shard: 0, alias: None }
+    }
+}
+
+/// The answer to a shard that needs more of a limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Allotted {
+    /// So much is given to it by now, in all.
+    Given(u64),
+    /// Nothing is left, and every shard has said so.
+    Exhausted,
+    /// A shard that may have something left is out of reach: later, never no.
+    Later,
+    /// The rules are others by now.
+    Changed,
 }
 
 /// A member's request as the Worker passes it on.
@@ -169,6 +195,15 @@ pub(crate) enum Change {
     Total(Option<u64>),
     PerMember(Option<u64>),
     Worth(RewardValue),
+    /// Adds a window, or changes one.
+    Window(WindowLimit),
+    Budget(u64),
+    Recall(SeqRange),
+    /// Everything minted so far, and the words.
+    RecallAll,
+    Revoke(u8),
+    AddAlias(&'static str),
+    DropAlias(&'static str),
     /// Mints so many more codes.
     Mint(u32),
     /// Codes of earlier epochs count as recalled from now on.
@@ -185,6 +220,25 @@ pub(crate) enum Request {
     },
     Recognise {
         facts: Facts,
+        mref: Mref,
+    },
+    /// A shard needs more of a limit.
+    Ask {
+        shard: u32,
+        version: u32,
+        ask: Ask,
+    },
+    /// It has returned something.
+    Returned {
+        shard: u32,
+        portions: Rc<Vec<(Meter, Portion)>>,
+    },
+    /// A Campaign wants everything back that is free.
+    HandBack {
+        meter: Meter,
+        given: u64,
+        heard: u64,
+        version: u32,
     },
     Prepare {
         intent: Rc<Intent>,
@@ -283,6 +337,13 @@ pub(crate) enum Reply {
     Answer(Answer),
     Fate(Fate),
     Recognised(bool),
+    /// Another shard keeps this code's uses.
+    Elsewhere(u32),
+    Allotted(Allotted),
+    HandedBack {
+        portion: Portion,
+        complete: bool,
+    },
     Prepared(PrepareAnswer),
     Taken(PoolAnswer),
     Till(TillAnswer),

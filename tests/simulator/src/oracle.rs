@@ -5,12 +5,14 @@ use crate::member::place;
 use crate::member_state::{MemberState, Record, count};
 use crate::message::{Answer, Asked, CheckoutCall, Declined, Order, Party, RedeemCall, Request, Wanted, Wish};
 use crate::oracle_holds::{holds, kept_uses};
+use crate::oracle_limits::Limits;
 use crate::oracle_reward::{endpoint, recorder, rewards};
 use crate::outcome::Violation;
 use crate::pool_state::PoolState;
 use crate::scenario::{ISSUED_FIRST, Scenario, What};
 use crate::shard_state::ShardState;
-use crate::world::World;
+use crate::world::{World, homes};
+use counterfoil_core::calendar::Day;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::INQUIRE_AFTER_MS;
 use counterfoil_core::refusal::Refusal;
@@ -24,7 +26,7 @@ pub(crate) const NET_MS: i64 = 30_000;
 
 /// One command that some client gives under a key.
 pub(crate) struct Command {
-    name: String,
+    pub(crate) name: String,
     campaign: u16,
     seq: Option<u32>,
     /// Requests for it that left, and those of them that were told a final no without a record.
@@ -33,6 +35,9 @@ pub(crate) struct Command {
     /// The till's offer that it confirms, and whether a manager does.
     pub(crate) quote: Option<Rid>,
     pub(crate) overridden: bool,
+    /// When it was first asked for, and which version of the campaign's rules was in force by then.
+    pub(crate) first_asked: Option<Instant>,
+    pub(crate) floor: u32,
 }
 
 /// What somebody was told.
@@ -49,6 +54,7 @@ pub(crate) struct Oracle {
     promises: BTreeMap<Rid, Promise>,
     members: Vec<Rc<MemberState>>,
     shards: Vec<Rc<ShardState>>,
+    pub(crate) limits: Limits,
     pub(crate) pools: BTreeMap<usize, Rc<PoolState>>,
     /// Promo codes that somebody may have seen, and whose they are.
     pub(crate) shown: BTreeMap<(usize, String), Rid>,
@@ -69,17 +75,29 @@ pub(crate) fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -
 impl Oracle {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let mut oracle = Self::default();
-        for action in &scenario.actions {
-            if let What::Checkout { call, .. } = &action.what
+        let probes = scenario.probes.iter().map(|(_, redeem)| What::Redeem(redeem.clone()));
+        let probes: Vec<What> = probes.collect();
+        for what in scenario.actions.iter().map(|action| &action.what).chain(&probes) {
+            if let What::Checkout { call, .. } = what
                 && let CheckoutCall::Hold { order, rid, fp, wanted: Wanted::Code(code), .. } = &**call
             {
                 let (campaign, seq) = (code.campaign, Some(code.seq));
                 let name = format!("hold of c{campaign}#{} for {order}", code.seq);
                 // Its refusals leave no promise: the hold is what counts.
-                let command = Command { name, campaign, seq, asked: 1, told_no: 0, quote: None, overridden: false };
+                let command = Command {
+                    name,
+                    campaign,
+                    seq,
+                    asked: 1,
+                    told_no: 0,
+                    quote: None,
+                    overridden: false,
+                    first_asked: Some(Instant(0)),
+                    floor: 0,
+                };
                 oracle.commands.entry((*rid, *fp)).or_insert(command);
             }
-            let What::Redeem(redeem) = &action.what else {
+            let What::Redeem(redeem) = what else {
                 continue;
             };
             let whose = [("", &redeem.call), (" (other body)", &redeem.other), (" (rival)", &redeem.rival.1)];
@@ -92,12 +110,23 @@ impl Oracle {
                 };
                 let (campaign, seq) = code.map_or((0, None), |code| (code.campaign, Some(code.seq)));
                 let name = format!("{}{mark}", redeem.name);
-                let command = Command { name, campaign, seq, asked: 0, told_no: 0, quote, overridden };
+                let command = Command {
+                    name,
+                    campaign,
+                    seq,
+                    asked: 0,
+                    told_no: 0,
+                    quote,
+                    overridden,
+                    first_asked: None,
+                    floor: 0,
+                };
                 oracle.commands.entry((*rid, *fp)).or_insert(command);
             }
         }
         oracle.members = scenario.mrefs.iter().map(|_| Rc::default()).collect();
-        oracle.shards = scenario.campaigns.iter().map(|_| Rc::default()).collect();
+        let shards: Vec<u32> = scenario.campaigns.iter().map(|rules| rules.shards).collect();
+        oracle.shards = homes(&shards).iter().map(|_| Rc::default()).collect();
         oracle.per_member = scenario.campaigns.iter().map(|rules| (rules.campaign, rules.per_member)).collect();
         oracle
     }
@@ -108,9 +137,13 @@ impl Oracle {
 
     // What clients see.
 
-    pub(crate) fn asked(&mut self, call: &RedeemCall) {
+    pub(crate) fn asked(&mut self, call: &RedeemCall, now: Instant) {
         if let Some(command) = self.commands.get_mut(&(call.rid, call.fp)) {
             command.asked += 1;
+            if command.first_asked.is_none() {
+                command.first_asked = Some(now);
+                command.floor = self.limits.floor(place(command.campaign));
+            }
         }
     }
 
@@ -128,6 +161,9 @@ impl Oracle {
             | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
+            | Request::Ask { .. }
+            | Request::Returned { .. }
+            | Request::HandBack { .. }
             | Request::Administer(_)
             | Request::Report(_)
             | Request::EndpointFor { .. }
@@ -170,7 +206,7 @@ impl Oracle {
             }
             Answer::Refused(refusal) => {
                 told_no(self);
-                let genuine = call.code.is_some_and(|code| code.seq < ISSUED_FIRST);
+                let genuine = call.code.is_some_and(|code| code.seq < ISSUED_FIRST && code.alias.is_none());
                 return ensure(!genuine || *refusal != Refusal::CodeNotRecognised, "recognised", || {
                     format!("{name}: a code that was always issued is not recognised")
                 });
@@ -259,6 +295,7 @@ impl Oracle {
         self.sold(world, n, &before, &now)?;
         holds(world, n, &before, &now)?;
         self.effects(n, &before, &now)?;
+        self.windows(world, n, &before, &now)?;
         feed(n, &before, &now)?;
         for (rid, record) in &now.redemptions {
             let open = now.open.contains_key(rid);
@@ -276,6 +313,14 @@ impl Oracle {
 
     /// I3: uses that belong to a redemption are counted, each once, and within the limit.
     fn effects(&self, n: usize, before: &MemberState, now: &MemberState) -> Checked {
+        let mut days: BTreeMap<(u16, Day), u64> = now.campaign_days.keys().map(|key| (*key, 0)).collect();
+        for record in now.redemptions.values().filter(|record| record.consumed) {
+            if let Some(campaign) = record.campaign {
+                *days.entry((campaign, record.day)).or_default() += 1;
+            }
+        }
+        let same = days.iter().all(|(key, uses)| now.campaign_days.get(key).copied().unwrap_or_default() == *uses);
+        ensure(same, "I3", || format!("M{n} counts other days than its redemptions were charged to"))?;
         let mut used: BTreeMap<u16, u64> = now.campaign_days.keys().map(|(campaign, _)| (*campaign, 0)).collect();
         for record in now.redemptions.values().filter(|record| record.consumed) {
             if let Some(campaign) = record.campaign {
@@ -303,9 +348,11 @@ impl Oracle {
         let Some(command) = self.commands.get(&(*rid, record.fp)) else {
             return Err(Violation::new("I7", "something was granted that nobody asked for".to_owned()));
         };
-        let shard = world.shards.get(place(command.campaign)).map(|disk| disk.safe());
-        let used = command.seq.is_some_and(|seq| shard.is_some_and(|shard| shard.uses.contains(&(seq, *rid))));
-        ensure(used, "I1", || format!("{}: decided for without its use in the shard", command.name))
+        let at = world.shard_at(place(command.campaign), record.shard);
+        let shard = world.shards.get(at).map(|disk| disk.safe());
+        let charge = command.seq.and_then(|seq| shard.and_then(|shard| shard.charges.get(&(seq, *rid)).cloned()));
+        let used = charge.is_some_and(|charge| charge.day == record.day);
+        ensure(used, "I1", || format!("{}: decided for without its use in the shard that it names", command.name))
     }
 
     /// An order leaves.
@@ -384,9 +431,6 @@ impl Oracle {
             ensure(rules.uses_per_code.is_none_or(|limit| used <= limit), "I1", || {
                 format!("P{n} has {used} uses of code {seq}, {:?} are allowed", rules.uses_per_code)
             })?;
-            ensure(rules.total.is_none_or(|limit| now.total <= limit), "I3", || {
-                format!("P{n} has {} uses in all, {:?} are allowed", now.total, rules.total)
-            })?;
             let late = now.pending.iter().find(|((known, _), _)| known == rid);
             ensure(late.is_none_or(|(_, pending)| pending.intent.deadline >= clock), "deadline", || {
                 format!("P{n} takes a use for an intent that is past its deadline")
@@ -402,12 +446,13 @@ impl Oracle {
             let other = self
                 .commands
                 .get(&(*rid, record.fp))
-                .is_none_or(|command| command.seq != Some(*seq) || place(command.campaign) != n);
+                .is_none_or(|command| command.seq != Some(*seq) || place(command.campaign) != world.home(n).0);
             ensure(other, "I1", || {
                 format!("P{n} gives a use back that belongs to a redemption: {}", self.name(rid, &record.fp))
             })?;
         }
         kept_uses(world, n, &now)?;
+        self.portions_spent(world, n, (&before, &now))?;
         for ((rid, fp), pending) in &now.pending {
             let name = || format!("{} is pending", self.name(rid, fp));
             ensure(now.uses.contains(&(pending.seq, *rid)), "I1", || format!("{} without its use", name()))?;
@@ -422,6 +467,7 @@ impl Oracle {
         };
         let highest = self.per_member.entry(now.rules.campaign).or_default();
         *highest = highest.zip(now.rules.per_member).map(|(highest, limit)| highest.max(limit));
+        self.portions_given(world, n, &now)?;
         if now.behind(now.rules.version).is_empty() {
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! What must hold once faults have stopped.
 
-use crate::campaign_state::CampaignState;
 use crate::due::Item;
 use crate::member::place;
 use crate::member_run::OVERFLOW;
@@ -22,9 +21,14 @@ impl Oracle {
             let state = disk.safe();
             let rests = |rid: &Rid| {
                 let at = state.open.get(rid).map_or(0, |open| place(open.intent.campaign()));
-                let shard = world.shards.get(at);
+                let kept = |n: usize| {
+                    world
+                        .shards
+                        .get(n)
+                        .is_some_and(|shard| is_parked(world, Party::Shard(n), &shard.safe().due, Item::Pending))
+                };
                 is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
-                    || shard.is_some_and(|shard| is_parked(world, Party::Shard(at), &shard.safe().due, Item::Pending))
+                    || world.shards_of(at).any(|(n, _)| kept(n))
                     || (world.pools.iter().enumerate())
                         .any(|(n, pool)| is_parked(world, Party::Pool(n), &pool.safe().due, Item::Pending))
                     || waits(world, &state, rid)
@@ -90,16 +94,18 @@ impl Oracle {
         ensure(!resting || world.nothing_armed(), "rest", || {
             "nothing is due, and an object's alarm still wakes it".to_owned()
         })?;
-        for (n, (campaign, shard)) in world.campaigns.iter().zip(&world.shards).enumerate() {
-            let (campaign, shard): (Rc<CampaignState>, Rc<ShardState>) = (campaign.safe(), shard.safe());
-            if is_parked(world, Party::Campaign(n), &campaign.due, Item::Push) {
+        for (n, disk) in world.shards.iter().enumerate() {
+            let shard: Rc<ShardState> = disk.safe();
+            let at = world.home(n).0;
+            let Some(campaign) = world.campaigns.get(at).map(|disk| disk.safe()) else { continue };
+            if is_parked(world, Party::Campaign(at), &campaign.due, Item::Push) {
                 continue;
             }
             let parked = is_parked(world, Party::Shard(n), &shard.due, Item::Pending);
             ensure(shard.held.is_empty() || parked, "held", || format!("P{n} holds a use for ever"))?;
             let works_by = shard.rules.as_ref().map(|rules| rules.version);
             ensure(works_by.is_none_or(|version| version == campaign.rules.version), "rules", || {
-                format!("C{n} has version {}, its shard works by {works_by:?}", campaign.rules.version)
+                format!("C{at} has version {}, its shard works by {works_by:?}", campaign.rules.version)
             })?;
         }
         Ok(())

@@ -94,7 +94,7 @@ pub(crate) fn kept_uses(world: &World, n: usize, now: &ShardState) -> Checked {
         let member = world.member_of(rid).and_then(|member| world.members.get(member)).map(|disk| disk.safe());
         let held = member.and_then(|member| member.holds.get(rid).map(|(_, hold)| hold.clone()));
         let this = held.filter(|hold| hold.state == HoldState::Held).is_some_and(
-            |hold| matches!(hold.source, Source::Code { campaign, seq: of, .. } if place(campaign) == n && of == *seq),
+            |hold| matches!(hold.source, Source::Code { campaign, seq: of, .. } if place(campaign) == world.home(n).0 && of == *seq),
         );
         ensure(!this || now.held.contains_key(&(*seq, *rid)), "held", || {
             format!("P{n} does not know that code {seq} is only held")

@@ -3,8 +3,9 @@
 
 use crate::defect::Defect;
 use crate::disk::Fault;
+use crate::member::place;
 use crate::member_state::Record;
-use crate::message::{Answer, Order, Party, ReadCode, RedeemCall, Reply, Request, Wish};
+use crate::message::{Answer, Change, Order, Party, ReadCode, RedeemCall, Reply, Request, Wish};
 use crate::outcome::Violation;
 use crate::scenario::{Action, Redeem, What};
 use crate::step::{Fault as Kind, Step};
@@ -93,7 +94,7 @@ impl World {
                     let request = Request::Administer(change.clone());
                     let answer = world.ask(Party::Campaign(campaign), Step::Administer, request).await;
                     if let Ok(Reply::Administered { version, in_force }) = answer {
-                        world.check_in_force(campaign, version, in_force);
+                        world.check_in_force(campaign, (version, in_force), &change);
                         return;
                     }
                 }
@@ -140,7 +141,7 @@ impl World {
         order(chosen.0, chosen.1, None)
     }
 
-    async fn ask(self: &Rc<Self>, to: Party, step: Step, request: Request) -> Result<Reply, Fault> {
+    pub(crate) async fn ask(self: &Rc<Self>, to: Party, step: Step, request: Request) -> Result<Reply, Fault> {
         let asking = self.call(to, step, request);
         match select(asking, pin!(self.delay(PATIENCE_MS))).await {
             Either::Left((answer, _)) => answer.unwrap_or(Err(Fault("the connection broke"))),
@@ -177,20 +178,32 @@ impl World {
     }
 
     /// The Worker reads the code again at each request: epochs are revoked by its deployment.
-    fn read(&self, call: &RedeemCall) -> Rc<RedeemCall> {
+    pub(crate) fn read(&self, call: &RedeemCall) -> Rc<RedeemCall> {
         let epoch_revoked = self.epoch_revoked.get();
         let typed = if self.has(Defect::TagUnchecked) { Some(call.typed) } else { call.code };
-        let code = typed.map(|code| ReadCode { epoch_revoked, ..code });
+        let code = typed.map(|code| ReadCode { epoch_revoked, shard: self.hint(call, &code), ..code });
         Rc::new(RedeemCall { code, ..call.clone() })
     }
 
-    async fn redeem(self: Rc<Self>, number: usize, redeem: Redeem, meets: bool) {
+    /// The shard that the Worker believes to keep a code's uses: what it knows of the layout may be old.
+    fn hint(&self, call: &RedeemCall, code: &ReadCode) -> u32 {
+        let campaign = self.campaigns.get(place(code.campaign)).map(|disk| Rc::clone(&disk.safe().rules));
+        let Some(rules) = campaign.filter(|rules| rules.shards > 1) else { return 0 };
+        let keeper = rules.shard_of(code.seq, &call.rid.mref());
+        match self.random_u32() % 4 {
+            0 => 0,
+            1 => (keeper + 1) % rules.shards,
+            _ => keeper,
+        }
+    }
+
+    pub(crate) async fn redeem(self: Rc<Self>, number: usize, redeem: Redeem, meets: bool) {
         let Redeem { member, call, tries, mut again, .. } = redeem.clone();
         for attempt in 0..tries {
             if meets {
                 self.meet(number, &redeem);
             }
-            self.oracle.borrow_mut().asked(&call);
+            self.oracle.borrow_mut().asked(&call, self.now());
             let request = Request::Redeem(self.read(&call));
             let answer = self.ask(Party::Member(member), Step::Redeem, request).await;
             let pause_ms = match answer {
@@ -226,15 +239,17 @@ impl World {
     }
 
     /// "In force" is said only when every shard has it.
-    fn check_in_force(&self, campaign: usize, version: u32, in_force: bool) {
-        let shard = self.shards.get(campaign).map(|disk| disk.safe());
-        if let Some(rules) = shard.and_then(|shard| shard.rules.clone())
-            && in_force
-            && rules.version < version
-        {
-            let what = format!("C{campaign} says version {version} is in force; its shard has {}", rules.version);
-            self.violated(Violation::new("rules", what));
+    fn check_in_force(&self, campaign: usize, (version, in_force): (u32, bool), change: &Change) {
+        if !in_force {
+            return;
         }
+        for (_, shard) in self.shards_of(campaign) {
+            if let Some(rules) = shard.rules.as_ref().filter(|rules| rules.version < version) {
+                let what = format!("C{campaign} says version {version} is in force; a shard has {}", rules.version);
+                self.violated(Violation::new("rules", what));
+            }
+        }
+        self.oracle.borrow_mut().limits.said_in_force(campaign, version, change);
     }
 }
 

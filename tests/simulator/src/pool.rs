@@ -103,6 +103,9 @@ impl Pool {
             | Request::Prepare { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
+            | Request::Ask { .. }
+            | Request::Returned { .. }
+            | Request::HandBack { .. }
             | Request::Administer(_)
             | Request::Report(_)
             | Request::EndpointFor { .. }

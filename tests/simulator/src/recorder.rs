@@ -86,6 +86,9 @@ impl Recorder {
             | Request::Undo { .. }
             | Request::Rules(_)
             | Request::Pull { .. }
+            | Request::Ask { .. }
+            | Request::Returned { .. }
+            | Request::HandBack { .. }
             | Request::Administer(_)
             | Request::EndpointFor { .. }
             | Request::EndpointResult { .. }
@@ -138,7 +141,9 @@ impl Recorder {
             if recorded.is_ok() {
                 for settle in report.rows.iter().flat_map(|row| &row.settled) {
                     let participant = match &settle.participant {
-                        Participant::Shard { campaign, .. } => Party::Shard(place(*campaign)),
+                        Participant::Shard { campaign, shard } => {
+                            Party::Shard(self.world.shard_at(place(*campaign), *shard))
+                        }
                         Participant::Pool { pool_id } => Party::Pool(pool_place(pool_id)),
                     };
                     settled.entry(participant).or_default().push((settle.rid, settle.fp));

@@ -54,6 +54,7 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
     let campaigns = scenario.campaigns.iter().map(|rules| CampaignState {
         rules: Rc::new(rules.clone()),
         shards: BTreeMap::new(),
+        lots: BTreeMap::new(),
         due: Due::default(),
     });
     let world = World::new(Settings {
@@ -91,11 +92,14 @@ pub fn run(seed: u64, plan: &Plan) -> Result<Outcome, &'static str> {
     world.later(scenario.quiet_after_ms + 1, |world| {
         drop(world.call(Party::Merchant, Step::Test, Request::EndpointTested));
     });
-    world.later(scenario.quiet_after_ms + SETTLE_MS, |world| {
+    let probes = scenario.probes;
+    world.probing.set(!probes.is_empty());
+    world.later(scenario.quiet_after_ms + SETTLE_MS, move |world| {
         let checked = world.oracle.borrow().check_settled(world);
         if let Err(violation) = checked {
             world.violated(violation);
         }
+        world.probe(probes);
     });
     for look in 0..END_MS / LOOK_MS {
         world.later(scenario.quiet_after_ms + SETTLE_MS + 1 + look * LOOK_MS, |world| {

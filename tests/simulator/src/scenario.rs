@@ -82,6 +82,8 @@ pub(crate) struct Scenario {
     pub(crate) campaigns: Vec<Rules>,
     pub(crate) pools: usize,
     pub(crate) actions: Vec<Action>,
+    /// By whom and how it is found out, when everything has settled, whether what is left of limits can be taken.
+    pub(crate) probes: Vec<(usize, Redeem)>,
     pub(crate) quiet_after_ms: i64,
     pub(crate) bias: Bias,
 }
@@ -94,7 +96,8 @@ pub(crate) const ISSUED_FIRST: u32 = 1;
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
-        match draw.below(38) {
+        match draw.below(50) {
+            38..=49 => return Self::limits(&mut draw, id_key, merchant),
             34..=37 => return Self::checkout(&mut draw, id_key, merchant),
             26..=33 => return Self::shop(&mut draw, id_key, merchant),
             23..=25 => return Self::cancelled(&mut draw, id_key, merchant),
@@ -130,7 +133,7 @@ impl Scenario {
         }
         let hours = if draw.once_in(6) { draw.between(1, 4) * 3_600_000 } else { 0 };
         let quiet_after_ms = at_ms + draw.between(5_000, 150_000) + hours;
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias::default() }
+        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias: Bias::default() }
     }
 
     /// Rules change again and again while shards pull and are pushed to.
@@ -150,7 +153,15 @@ impl Scenario {
         }
         let focus = Some(if draw.once_in(2) { Step::Pull } else { Step::Push });
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self {
+            mrefs,
+            campaigns,
+            pools: 0,
+            actions,
+            probes: vec![],
+            quiet_after_ms,
+            bias: Bias { focus, ..Bias::default() },
+        }
     }
 
     /// Rewards of every kind, with players, operators and a fulfiller who do what they want.
@@ -190,7 +201,7 @@ impl Scenario {
             }
             _ => Bias::default(),
         };
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias }
+        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias }
     }
 
     /// An operator cancels what is just being decided.
@@ -213,7 +224,15 @@ impl Scenario {
         }
         let focus = [Step::GiveBack, Step::Abort, Step::UseBack, Step::Undo].get(draw.index(4)).copied();
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self {
+            mrefs,
+            campaigns,
+            pools: 0,
+            actions,
+            probes: vec![],
+            quiet_after_ms,
+            bias: Bias { focus, ..Bias::default() },
+        }
     }
 
     /// Boosters run, end, and something is given before, during and after.
@@ -244,7 +263,7 @@ impl Scenario {
             actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
         }
         let quiet_after_ms = 50_000 + draw.between(0, 60_000);
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias::default() }
+        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias: Bias::default() }
     }
 
     /// The endpoint answers 410, is tested and answers 410 again, while rewards are on their way.
@@ -268,7 +287,15 @@ impl Scenario {
         let outage = Some((Step::Fulfil, Fault::Answers410));
         let focus = draw.once_in(2).then_some(Step::Hurry);
         let bias = Bias { outage, focus, ..Bias::default() };
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 12_000 + draw.between(0, 60_000), bias }
+        Self {
+            mrefs,
+            campaigns,
+            pools: 0,
+            actions,
+            probes: vec![],
+            quiet_after_ms: 12_000 + draw.between(0, 60_000),
+            bias,
+        }
     }
 
     /// Many members at one moment at one shard, so that it commits in groups.
@@ -284,7 +311,15 @@ impl Scenario {
             }
         }
         let bias = Bias { focus: Some(Step::Consume), near: true, ..Bias::default() };
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 8_000 + draw.between(5_000, 60_000), bias }
+        Self {
+            mrefs,
+            campaigns,
+            pools: 0,
+            actions,
+            probes: vec![],
+            quiet_after_ms: 8_000 + draw.between(5_000, 60_000),
+            bias,
+        }
     }
 
     /// One Member's word does not come through, or cannot be written, while others redeem at the same shard.
@@ -306,7 +341,7 @@ impl Scenario {
             let to_ms = from_ms + draw.between(60_000, 150_000);
             Bias { cut: Some(Cut { member: 0, shard: 0, from_ms, to_ms }), ..Bias::default() }
         };
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms: 240_000, bias }
+        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms: 240_000, bias }
     }
 
     /// Members who may redeem once try twice, the second time just as the shard asks what became of the first:
@@ -337,6 +372,7 @@ impl Scenario {
             campaigns: vec![rules],
             pools: 0,
             actions,
+            probes: vec![],
             quiet_after_ms,
             bias: Bias { focus, ..Bias::default() },
         }

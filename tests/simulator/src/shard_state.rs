@@ -4,12 +4,15 @@ use crate::defect::Defect;
 use crate::disk::{Fault, Stored};
 use crate::due::Due;
 use crate::member_state::count;
+use crate::portion_store::Kept;
+use counterfoil_core::calendar::{Calendar, Day};
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::protocol::portion::Meter;
 use counterfoil_core::protocol::{Intent, Prepared};
 use counterfoil_core::rules::{Facts, Rules, Usage};
 use counterfoil_core::time::Instant;
+use counterfoil_core::wire::money;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -24,12 +27,29 @@ pub(crate) struct Pending {
     pub(crate) tries: u32,
 }
 
+/// What a use is charged to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(crate) day: Day,
+    /// Empty where what was given is no money.
+    pub(crate) currency: String,
+    pub(crate) amount: u64,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardState {
     pub(crate) rules: Option<Rc<Rules>>,
     pub(crate) uses: BTreeSet<(u32, Rid)>,
     pub(crate) total: u64,
+    /// What each use is charged to.
+    pub(crate) charges: BTreeMap<(u32, Rid), Charge>,
+    /// Uses by the campaign's local day.
+    pub(crate) days: BTreeMap<Day, u64>,
+    /// What was given, by currency.
+    pub(crate) charged: BTreeMap<String, u64>,
+    /// Where several shards share the campaign's limits.
+    pub(crate) portions: BTreeMap<Meter, Kept>,
     /// Uses that a checkout may still give back, and until when. Each is pending too.
     pub(crate) held: BTreeMap<(u32, Rid), Instant>,
     pub(crate) pending: BTreeMap<(Rid, Fingerprint), Pending>,
@@ -70,7 +90,14 @@ impl ShardState {
         self.pending.iter().any(|((known, _), pending)| known == rid && pending.seq == seq)
     }
 
-    pub(crate) fn usage(&self, facts: &Facts, rid: &Rid, rules: Option<&Rules>, defect: Option<Defect>) -> Usage {
+    /// `left`: of the campaign's limits; counted here, where this is its only shard.
+    pub(crate) fn usage(
+        &self,
+        (facts, rid): (&Facts, &Rid),
+        (rules, calendar): (Option<&Rules>, &Calendar),
+        left: Option<Vec<(Meter, u64)>>,
+        defect: Option<Defect>,
+    ) -> Usage {
         let seq = facts.seq;
         let committed_only = defect == Some(Defect::PreparedNotCounted);
         let of_seq = || self.held.iter().filter(move |((of, _), _)| *of == seq);
@@ -93,13 +120,20 @@ impl ShardState {
             of_code,
             mine: mine().find(|used| !self.held.contains_key(&(seq, **used))).copied(),
             mine_count: count(mine().count()),
-            left: rules
-                .and_then(|rules| rules.total)
-                .filter(|_| defect != Some(Defect::TotalIgnored))
-                .map(|total| (Meter::Total, total.saturating_sub(self.total)))
-                .into_iter()
-                .collect(),
+            left: left.unwrap_or_else(|| self.left(rules, calendar, defect)),
         }
+    }
+
+    fn left(&self, rules: Option<&Rules>, calendar: &Calendar, defect: Option<Defect>) -> Vec<(Meter, u64)> {
+        let needs = rules.map(|rules| rules.needs(calendar)).unwrap_or_default();
+        let budget = rules.and_then(|rules| rules.budget.as_ref());
+        let ignored = |meter: &Meter| match meter {
+            Meter::Total => defect == Some(Defect::TotalIgnored),
+            Meter::Window(..) => defect == Some(Defect::WindowIgnored),
+            Meter::Budget => defect == Some(Defect::BudgetIgnored),
+        };
+        let kept = needs.iter().filter(|need| !ignored(&need.meter));
+        kept.map(|need| (need.meter, need.limit.saturating_sub(self.taken(&need.meter, budget)))).collect()
     }
 
     /// Takes a use: use row, pending row, counter.
@@ -114,7 +148,13 @@ impl ShardState {
         if !self.uses.insert((seq, intent.rid)) && !twice {
             return Err(Fault("a use was taken twice"));
         }
+        let (currency, amount) = money(&prepared.reward).unwrap_or_default();
+        let amount = amount.saturating_mul(u64::from(prepared.quantity));
+        let charge = Charge { day: prepared.day, currency: currency.to_owned(), amount };
         self.total += 1;
+        *self.days.entry(charge.day).or_default() += 1;
+        *self.charged.entry(charge.currency.clone()).or_default() += amount;
+        self.charges.insert((seq, intent.rid), charge);
         if let Some(checkout) = intent.checkout() {
             self.held.insert((seq, intent.rid), checkout.until);
         }
@@ -142,14 +182,29 @@ impl ShardState {
     }
 
     /// Drops a pending row and its use.
-    pub(crate) fn give_back(&mut self, rid: &Rid, fp: &Fingerprint) -> Result<(), Fault> {
+    pub(crate) fn give_back(
+        &mut self,
+        rid: &Rid,
+        fp: &Fingerprint,
+        now: Instant,
+        defect: Option<Defect>,
+    ) -> Result<(), Fault> {
         let Some(pending) = self.pending.remove(&(*rid, *fp)) else {
             return Ok(());
         };
-        self.held.remove(&(pending.seq, *rid));
-        if self.uses.remove(&(pending.seq, *rid)) {
-            self.total = self.total.checked_sub(1).ok_or(Fault("the total would be negative"))?;
+        self.drop_use(pending.seq, rid, now, defect)
+    }
+
+    /// Drops a use, counted once: given back to the day and the money that it was charged to.
+    pub(crate) fn drop_use(&mut self, seq: u32, rid: &Rid, now: Instant, defect: Option<Defect>) -> Result<(), Fault> {
+        self.held.remove(&(seq, *rid));
+        if !self.uses.remove(&(seq, *rid)) {
+            return Ok(());
         }
+        let charge = self.charges.remove(&(seq, *rid)).unwrap_or_default();
+        let today = Calendar::at(now, &counterfoil_core::time::Utc).today();
+        self.uncount(&charge, today, defect)?;
+        self.refund(&charge, now, defect);
         Ok(())
     }
 

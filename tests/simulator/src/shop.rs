@@ -73,7 +73,7 @@ impl Wanted<'_> {
                 (Rid::derive(mref, "staff", by, &route, key), format!("confirm {override_reason:?}"))
             }
         };
-        let typed = ReadCode { campaign: 0, seq: 0, epoch_revoked: false };
+        let typed = ReadCode::of(0, 0);
         let (fp, respond_async) = (Fingerprint::of(&[text.as_bytes()]), self.respond_async);
         Some(Rc::new(RedeemCall { rid, fp, code: None, typed, order: None, respond_async, asked, checkout: None }))
     }
@@ -222,7 +222,7 @@ impl Scenario {
         let outage = draw.once_in(10).then_some((Step::Take, Fault::Duplicated));
         let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
         let bias = Bias { focus, outage, near: draw.once_in(4), ..Bias::default() };
-        Self { mrefs, campaigns, pools, actions, quiet_after_ms, bias }
+        Self { mrefs, campaigns, pools, actions, probes: vec![], quiet_after_ms, bias }
     }
 }
 
@@ -276,7 +276,7 @@ impl Scenario {
                     (Holding::Credit(100 * (1 + draw.below(9))), rid)
                 } else {
                     let rid = Rid::derive(mref, "member", &format!("member-{member}"), "POST /v1/orders/holds", &key);
-                    (Holding::Code(ReadCode { campaign, seq, epoch_revoked: false }), rid)
+                    (Holding::Code(ReadCode::of(campaign, seq)), rid)
                 };
                 let fp = Fingerprint::of(&[format!("{wanted:?} {order} {total:?}").as_bytes()]);
                 made.push((member, order, rid));
@@ -308,7 +308,15 @@ impl Scenario {
         let focus = [Step::Checkout, Step::OrderPlaced, Step::HoldMoved, Step::HoldEnded, Step::Preview, Step::Fate];
         let focus = focus.get(draw.index(12)).copied();
         let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
-        Self { mrefs, campaigns, pools: 0, actions, quiet_after_ms, bias: Bias { focus, ..Bias::default() } }
+        Self {
+            mrefs,
+            campaigns,
+            pools: 0,
+            actions,
+            probes: vec![],
+            quiet_after_ms,
+            bias: Bias { focus, ..Bias::default() },
+        }
     }
 }
 

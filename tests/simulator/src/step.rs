@@ -53,6 +53,9 @@ named! {
         Test = "test W>E",
         Pull = "pull P>C",
         Push = "push C>P",
+        Ask = "ask P>C",
+        Returned = "returned P>C",
+        HandBack = "hand back C>P",
         Administer = "administer W>C",
         Feed = "feed M>W",
         Attempt = "M writes attempt",
@@ -74,6 +77,9 @@ named! {
         Fate = "P writes fate",
         UseBack = "P writes undo",
         Adopt = "P writes rules",
+        Given = "P writes given",
+        HandedBack = "P writes hand-back",
+        Surplus = "P writes returned",
         Taken = "4 S writes codes",
         PoolFlush = "S writes settled",
         PoolGiveBack = "S writes abort",
@@ -90,6 +96,8 @@ named! {
         Woken = "E writes woken",
         Change = "C writes change",
         Register = "C writes shard",
+        Told = "C writes told",
+        Allotted = "C writes given",
         Acknowledge = "C writes version",
         MemberAlarm = "M takes due items",
         ShardAlarm = "P takes due items",
@@ -183,6 +191,9 @@ impl Step {
             | Self::Test
             | Self::Pull
             | Self::Push
+            | Self::Ask
+            | Self::Returned
+            | Self::HandBack
             | Self::Administer => Kind::Message,
             Self::Fulfil | Self::Cancelled => Kind::Webhook,
             Self::Feed => Kind::Frames,
@@ -208,6 +219,11 @@ impl Step {
             | Self::Endpoint
             | Self::Woken
             | Self::Adopt
+            | Self::Given
+            | Self::HandedBack
+            | Self::Surplus
+            | Self::Told
+            | Self::Allotted
             | Self::Change
             | Self::Register
             | Self::Taken
@@ -241,6 +257,8 @@ impl Step {
             Self::Take | Self::Taken => 2,
             Self::HoldMoved | Self::HoldEnded => 4,
             Self::OrderPlaced | Self::Preview => 12,
+            Self::Ask | Self::HandBack | Self::Given | Self::HandedBack | Self::Told | Self::Allotted => 2,
+            Self::Returned | Self::Surplus => 12,
             Self::CallbackWritten | Self::Callback | Self::Noticed | Self::Operated | Self::Clock => 4,
             Self::Redeem
             | Self::Recognise

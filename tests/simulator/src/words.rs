@@ -15,7 +15,7 @@ impl Oracle {
             Request::Inquire { intent, .. } => {
                 format!("what became of {}", self.name(&intent.rid, &intent.fp))
             }
-            Request::Recognise { facts } => format!("is #{} known", facts.seq),
+            Request::Recognise { facts, .. } => format!("is #{} known", facts.seq),
             Request::Prepare { intent } => {
                 format!("prepare {}", self.name(&intent.rid, &intent.fp))
             }
@@ -50,6 +50,11 @@ impl Oracle {
             Request::Rules(rules) => format!("rules version {}", rules.version),
             Request::Pull { .. } => "pull the rules".to_owned(),
             Request::Administer(change) => format!("{change:?}"),
+            Request::Ask { version, ask, .. } => format!("asks for {:?} by version {version}", ask.need),
+            Request::Returned { portions, .. } => format!("returned of {} limits", portions.len()),
+            Request::HandBack { meter, given, version, .. } => {
+                format!("hand back {}, {given} given, version {version}", meter.name())
+            }
             Request::Read => "read".to_owned(),
         }
     }
@@ -67,6 +72,9 @@ impl Oracle {
                 Answer::Failed(fault) => format!("500 {}", fault.0),
             },
             Ok(Reply::Fate(fate)) => format!("{fate:?}"),
+            Ok(Reply::Elsewhere(shard)) => format!("shard {shard} keeps it"),
+            Ok(Reply::Allotted(allotted)) => format!("{allotted:?}"),
+            Ok(Reply::HandedBack { portion, complete }) => format!("{portion:?}, complete: {complete}"),
             Ok(Reply::Recognised(known)) => format!("recognised: {known}"),
             Ok(Reply::Prepared(answer)) => match answer {
                 PrepareAnswer::Prepared(_) => "prepared".to_owned(),

@@ -26,7 +26,9 @@ use crate::step::{Fault as Kind, Step};
 use counterfoil_core::ids::{IdKey, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::limits::DAY_MS;
+use counterfoil_core::protocol::Intent;
 use counterfoil_core::protocol::report::month_of;
+use counterfoil_core::rules::Rules;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use futures_channel::oneshot;
@@ -79,6 +81,8 @@ pub(crate) struct World {
     pub(crate) hosts: RefCell<BTreeMap<Party, Host>>,
     pub(crate) members: Vec<Rc<Disk<MemberState>>>,
     pub(crate) shards: Vec<Rc<Disk<ShardState>>>,
+    /// The campaign of each, by its place, and which of its shards it is.
+    pub(crate) homes: Vec<(usize, u32)>,
     pub(crate) campaigns: Vec<Rc<Disk<CampaignState>>>,
     pub(crate) pools: Vec<Rc<Disk<PoolState>>>,
     pub(crate) recorders: Vec<Rc<Disk<RecorderState>>>,
@@ -109,6 +113,8 @@ pub(crate) struct World {
     pub(crate) in_flight: Cell<u32>,
     /// Whether the deployment has revoked the epoch of the first codes.
     pub(crate) epoch_revoked: Cell<bool>,
+    /// Somebody is still to find out what is left of limits.
+    pub(crate) probing: Cell<bool>,
 }
 
 /// What a world is made of.
@@ -132,6 +138,7 @@ pub(crate) struct Settings {
 impl World {
     pub(crate) fn new(settings: Settings) -> Rc<Self> {
         let Settings { seed, choice, defect, trace, started_at, quiet_at, end_at, .. } = settings;
+        let homes = homes(&settings.campaigns.iter().map(|state| state.rules.shards).collect::<Vec<_>>());
         let campaigns: Vec<_> = settings.campaigns.into_iter().map(|state| Rc::new(Disk::new(state))).collect();
         let world = Rc::new(Self {
             now: Cell::new(started_at),
@@ -143,7 +150,8 @@ impl World {
             outbox: RefCell::default(),
             hosts: RefCell::default(),
             members: settings.mrefs.iter().map(|_| Rc::new(Disk::new(MemberState::default()))).collect(),
-            shards: campaigns.iter().map(|_| Rc::new(Disk::new(ShardState::default()))).collect(),
+            shards: homes.iter().map(|_| Rc::new(Disk::new(ShardState::default()))).collect(),
+            homes,
             campaigns,
             pools: (0..settings.pools).map(|_| Rc::new(Disk::new(PoolState::default()))).collect(),
             recorders: (0..RECORDERS).map(|_| Rc::new(Disk::new(RecorderState::default()))).collect(),
@@ -170,6 +178,7 @@ impl World {
             silence: RefCell::default(),
             in_flight: Cell::new(0),
             epoch_revoked: Cell::new(false),
+            probing: Cell::new(false),
         });
         let disks = world.members.iter().map(|disk| Rc::clone(disk) as Rc<dyn Volume>).enumerate();
         let places = disks.map(|(n, disk)| (Party::Member(n), disk));
@@ -222,6 +231,33 @@ impl World {
     /// The time as a party has it.
     pub(crate) fn clock(&self, party: Party) -> Instant {
         self.now().plus_ms(self.hosts.borrow().get(&party).map_or(0, |host| host.ahead_ms))
+    }
+
+    /// The campaign of a shard, by its place, and which of its shards it is.
+    pub(crate) fn home(&self, shard: usize) -> (usize, u32) {
+        self.homes.get(shard).copied().unwrap_or_default()
+    }
+
+    /// Where a shard of a campaign is; nowhere, where there is no such shard.
+    pub(crate) fn shard_at(&self, campaign: usize, shard: u32) -> usize {
+        self.homes.iter().position(|home| *home == (campaign, shard)).unwrap_or(usize::MAX)
+    }
+
+    /// The shards of a campaign, with their places.
+    pub(crate) fn shards_of(&self, campaign: usize) -> impl Iterator<Item = (usize, Rc<ShardState>)> + '_ {
+        let of = self.homes.iter().zip(&self.shards).enumerate();
+        of.filter(move |(_, (home, _))| home.0 == campaign).map(|(n, (_, disk))| (n, disk.safe()))
+    }
+
+    /// For [`Defect::AliasKept`] and [`Defect::RevocationIgnored`]: the rules as a shard that does not heed them reads them.
+    pub(crate) fn believed(&self, rules: Option<&Rules>, intent: &Intent) -> Option<Rules> {
+        let mut rules = rules?.clone();
+        match self.defect {
+            Some(Defect::AliasKept) => rules.aliases.extend(intent.code()?.facts.alias.clone()),
+            Some(Defect::RevocationIgnored) => rules.revoked_epochs.clear(),
+            Some(_) | None => return None,
+        }
+        Some(rules)
     }
 
     pub(crate) fn names(&self) -> Names<'_> {
@@ -337,7 +373,7 @@ impl World {
     /// Ends the run early when nothing is under way and nothing is due.
     pub(crate) fn finish_when_at_rest(&self) {
         let ringing = self.hosts.borrow().values().any(|host| host.ringing.is_some());
-        if self.in_flight.get() == 0 && !ringing && self.tasks.borrow().is_empty() {
+        if !self.probing.get() && self.in_flight.get() == 0 && !ringing && self.tasks.borrow().is_empty() {
             self.finished.set(true);
         }
     }
@@ -355,6 +391,13 @@ impl World {
         let trace = self.trace.as_ref().map(RefCell::take).unwrap_or_default();
         (self.violation.take(), trace)
     }
+}
+
+/// The first shard of every campaign, then the others.
+pub(crate) fn homes(shards: &[u32]) -> Vec<(usize, u32)> {
+    let first = (0..shards.len()).map(|campaign| (campaign, 0));
+    let others = shards.iter().enumerate().flat_map(|(campaign, shards)| (1..*shards).map(move |n| (campaign, n)));
+    first.chain(others).collect()
 }
 
 fn months(started_at: Instant) -> Vec<String> {
