@@ -149,7 +149,7 @@ impl Objects<'_> {
             let Message { binding, name, body } = message?;
             let object: RawObject = self.0.durable_object(binding)?.get_by_name(&name)?.into_rpc();
             let (status, text) = object.post(&body).await.map_err(|error| Fault::unreachable(&error))?;
-            if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
+            if status == 200 { Ok(text) } else { Err(refused(status, &text)) }
         })
     }
 }
@@ -191,8 +191,14 @@ fn read_text(mut response: Response) -> Asking<'static, String> {
     Box::pin(async move {
         let status = response.status_code();
         let text = response.text().await?;
-        if status == 200 { Ok(text) } else { Err(Fault::new(format!("an object answered {status}: {text}"))) }
+        if status == 200 { Ok(text) } else { Err(refused(status, &text)) }
     })
+}
+
+/// An object that says 503 was itself kept waiting by another: as passing as that one's fault.
+fn refused(status: u16, text: &str) -> Fault {
+    let message = format!("an object answered {status}: {text}");
+    if status == 503 { Fault::late(message) } else { Fault::new(message) }
 }
 
 /// Reads the message of a request.

@@ -31,6 +31,13 @@ impl Fault {
         Self { message: message.into(), passing: true }
     }
 
+    /// What the platform threw. SQLite's memory is shared by all objects of a process, and idle ones leave it within seconds:
+    /// the statement was undone, and the same request may well succeed then.
+    fn thrown(message: String) -> Self {
+        let passing = message.contains("SQLITE_NOMEM");
+        Self { message, passing }
+    }
+
     /// One line of JSON in the log.
     pub(crate) fn log(&self, event: &str) {
         worker::console_error!("{}", serde_json::json!({ "event": event, "error": self.message }));
@@ -45,14 +52,14 @@ impl From<Fault> for worker::Error {
 
 impl From<worker::Error> for Fault {
     fn from(error: worker::Error) -> Self {
-        Self::new(error.to_string())
+        Self::thrown(error.to_string())
     }
 }
 
 impl From<JsValue> for Fault {
     fn from(error: JsValue) -> Self {
         let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-        Self::new(message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown JavaScript error".to_owned()))
+        Self::thrown(message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown JavaScript error".to_owned()))
     }
 }
 
