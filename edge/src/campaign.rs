@@ -13,7 +13,7 @@ use crate::due;
 use crate::objects::read_call;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now};
-use crate::sql::{first, run};
+use crate::sql::{Loaded, first, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::protocol::report::Outgoing;
 use counterfoil_core::rules::SeqRange;
@@ -31,6 +31,7 @@ pub(crate) const INSTANCE: &str = "/v1/campaigns/{campaign}";
 pub struct Campaign {
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     audit: AuditLog,
@@ -84,8 +85,16 @@ impl DurableObject for Campaign {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
         let (audit, portions) = (AuditLog::default(), Portions::default());
-        let campaign = Self { env, storage, healed: due::Healed::default(), name: RefCell::new(None), audit, portions };
-        if let Err(fault) = campaign.create_tables() {
+        let campaign = Self {
+            env,
+            storage,
+            loaded: Loaded::default(),
+            healed: due::Healed::default(),
+            name: RefCell::new(None),
+            audit,
+            portions,
+        };
+        if let Err(fault) = campaign.ready() {
             fault.log("campaign_failed");
         }
         campaign
@@ -105,6 +114,11 @@ impl DurableObject for Campaign {
 }
 
 impl Campaign {
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.create_tables())
+    }
+
     fn create_tables(&self) -> Result<(), Fault> {
         for statement in [
             due::SCHEMA,
@@ -130,6 +144,7 @@ impl Campaign {
     }
 
     async fn answer(&self, name: &str, op: CampaignOp) -> Result<Answer, Fault> {
+        self.ready()?;
         if self.name.borrow().is_none() && matches!(op, CampaignOp::Create { .. }) {
             self.set_meta("name", name)?;
             *self.name.borrow_mut() = Some(name.to_owned());
@@ -479,6 +494,7 @@ impl Campaign {
     }
 
     async fn ring(&self) -> Result<(), Fault> {
+        self.ready()?;
         for item in due::take(&self.storage)? {
             due::survive(&self.storage, &item, self.take_up(&item).await);
         }

@@ -18,6 +18,7 @@ use crate::member_store::MemberStore;
 use crate::objects::read_call;
 use crate::platform::{Fault, SyncStorage, now};
 use crate::reward_store::{REWARD_ITEM, Told, UNDO_ITEM};
+use crate::sql::Loaded;
 use crate::turns::Turns;
 use counterfoil_core::breaker::Claim;
 use counterfoil_core::hex;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     pub(crate) healed: due::Healed,
     pub(crate) drive: Drive,
     /// Codes that are being kept for a checkout: asked for twice at once, the second moves what the first holds.
@@ -89,6 +91,7 @@ impl DurableObject for Member {
             state,
             env,
             storage,
+            loaded: Loaded::default(),
             healed: due::Healed::default(),
             drive: Drive::default(),
             holding: Turns::default(),
@@ -100,7 +103,7 @@ impl DurableObject for Member {
             who: RefCell::new(None),
             erased: Cell::new(false),
         };
-        if let Err(fault) = inner.load() {
+        if let Err(fault) = inner.ready() {
             fault.log("member_failed");
         }
         Self { inner: Rc::new(inner) }
@@ -137,6 +140,7 @@ impl Member {
     async fn respond(&self, request: &mut Request) -> Result<Response, Fault> {
         let call = read_call::<MemberCall>(request).await?;
         let inner = &self.inner;
+        inner.ready()?;
         let MemberCall { instance, member_id, refresh, arrived, notify_days, op } = call.op;
         inner.drive.arrived.set(arrived);
         // Who only looks at somebody who was erased does not make them known again.
@@ -204,6 +208,11 @@ impl Member {
 impl Inner {
     pub(crate) fn store(&self) -> MemberStore<'_> {
         MemberStore(&self.storage)
+    }
+
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.load())
     }
 
     fn load(&self) -> Result<(), Fault> {
@@ -370,6 +379,7 @@ impl Inner {
     /// The alarm: drives what was accepted, rewards, uses to be given back and reports, and closes sockets whose token
     /// has ended. What waits for somebody else waits together.
     async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+        self.ready()?;
         let mut tries = 0;
         let mut outside: Vec<LocalBoxFuture<'_, ()>> = vec![];
         for item in due::take(&self.storage)? {

@@ -19,7 +19,7 @@ use crate::objects::{Objects, read_call};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random};
 use crate::recorder_calls::{RecorderOp, recorder_name};
-use crate::sql::{first, query, run};
+use crate::sql::{Loaded, first, query, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::protocol::report::month_of;
@@ -58,6 +58,7 @@ pub(crate) type Decided = Result<Result<Answer, ProtocolError>, Fault>;
 pub struct Merchant {
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     endpoints: Endpoints,
@@ -71,8 +72,17 @@ impl DurableObject for Merchant {
         let storage = SyncStorage::of(&state);
         let (endpoints, audit) = (Endpoints::default(), AuditLog::default());
         let (name, listed) = (RefCell::new(None), Cell::new(false));
-        let merchant = Self { env, storage, healed: due::Healed::default(), name, endpoints, audit, listed };
-        if let Err(fault) = merchant.create() {
+        let merchant = Self {
+            env,
+            storage,
+            loaded: Loaded::default(),
+            healed: due::Healed::default(),
+            name,
+            endpoints,
+            audit,
+            listed,
+        };
+        if let Err(fault) = merchant.ready() {
             fault.log("merchant_failed");
         }
         merchant
@@ -92,6 +102,11 @@ impl DurableObject for Merchant {
 }
 
 impl Merchant {
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.create())
+    }
+
     fn create(&self) -> Result<(), Fault> {
         for statement in [
             due::SCHEMA,
@@ -132,6 +147,7 @@ impl Merchant {
     }
 
     async fn answer(&self, name: &str, op: MerchantOp) -> Result<Answer, Fault> {
+        self.ready()?;
         if self.name.borrow().is_none() {
             run(&self.storage, "INSERT INTO meta VALUES ('name', ?) ON CONFLICT DO NOTHING", &[name.into()])?;
             *self.name.borrow_mut() = Some(name.to_owned());
@@ -369,6 +385,7 @@ impl Merchant {
     }
 
     async fn ring(&self) -> Result<(), Fault> {
+        self.ready()?;
         for item in due::take(&self.storage)? {
             due::survive(&self.storage, &item, self.take_up(&item).await);
         }

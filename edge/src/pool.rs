@@ -14,6 +14,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{FiguresAnswer, PoolOp};
 use crate::pool_desk::INSTANCE_QUARANTINE;
 use crate::pool_store::{Counters, PoolStore};
+use crate::sql::Loaded;
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::keys::MerchantId;
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     pub(crate) healed: due::Healed,
     pub(crate) name: RefCell<Option<String>>,
     pub(crate) stored: RefCell<Option<Rc<Stored>>>,
@@ -75,6 +77,7 @@ impl DurableObject for Pool {
             state,
             env,
             storage,
+            loaded: Loaded::default(),
             healed: due::Healed::default(),
             name: RefCell::new(None),
             stored: RefCell::new(None),
@@ -83,7 +86,7 @@ impl DurableObject for Pool {
             news: Cell::new(false),
             audit: AuditLog::default(),
         };
-        if let Err(fault) = inner.load() {
+        if let Err(fault) = inner.ready() {
             fault.log("pool_failed");
         }
         Self { inner: Rc::new(inner) }
@@ -105,6 +108,11 @@ impl DurableObject for Pool {
 impl Inner {
     pub(crate) fn store(&self) -> PoolStore<'_> {
         PoolStore(&self.storage)
+    }
+
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.load())
     }
 
     fn load(&self) -> Result<(), Fault> {
@@ -132,6 +140,7 @@ impl Inner {
     }
 
     async fn answer(self: &Rc<Self>, name: &str, op: PoolOp) -> Result<Answer, Fault> {
+        self.ready()?;
         due::heal(&self.storage, &self.healed)?;
         match op {
             PoolOp::Prepare { intent, quantity } => Answer::json(200, &self.enqueue(intent, quantity).await?),
@@ -336,6 +345,7 @@ impl Inner {
     }
 
     async fn ring(&self) -> Result<(), Fault> {
+        self.ready()?;
         for item in due::take(&self.storage)? {
             due::survive(&self.storage, &item, self.take_up(&item).await);
         }

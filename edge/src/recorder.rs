@@ -15,7 +15,7 @@ use crate::recorder_calls::{RecorderOp, recorder_name};
 use crate::recorder_claims::{self, CLAIMS_ITEM};
 use crate::recorder_deliver::{DELIVER_ITEM, Deliverer};
 use crate::recorder_store::RecorderStore;
-use crate::sql::run;
+use crate::sql::{Loaded, run};
 use counterfoil_core::audit::Seal;
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::protocol::backoff_ms;
@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     group: Group<Report, ()>,
@@ -62,8 +63,17 @@ impl DurableObject for Recorder {
     fn new(state: State, env: Env) -> Self {
         let storage = SyncStorage::of(&state);
         let (name, group, deliverer) = (RefCell::new(None), Group::default(), Deliverer::default());
-        let inner = Inner { state, env, storage, healed: due::Healed::default(), name, group, deliverer };
-        if let Err(fault) = inner.load() {
+        let inner = Inner {
+            state,
+            env,
+            storage,
+            loaded: Loaded::default(),
+            healed: due::Healed::default(),
+            name,
+            group,
+            deliverer,
+        };
+        if let Err(fault) = inner.ready() {
             fault.log("recorder_failed");
         }
         Self { inner: Rc::new(inner) }
@@ -82,6 +92,7 @@ impl Recorder {
     async fn answer(&self, request: &mut Request) -> Result<Answer, Fault> {
         let call = read_call::<RecorderOp>(request).await?;
         let inner = &self.inner;
+        inner.ready()?;
         due::heal(&inner.storage, &inner.healed)?;
         let store = inner.store();
         match call.op {
@@ -117,6 +128,11 @@ impl Recorder {
 impl Inner {
     pub(crate) fn store(&self) -> RecorderStore<'_> {
         RecorderStore(&self.storage)
+    }
+
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.load())
     }
 
     fn load(&self) -> Result<(), Fault> {
@@ -266,6 +282,7 @@ impl Inner {
 
     /// The alarm: seals, tells the Merchant, delivers.
     async fn ring(self: &Rc<Self>) -> Result<(), Fault> {
+        self.ready()?;
         for item in due::take(&self.storage)? {
             due::survive(&self.storage, &item, self.take_up(&item).await);
         }

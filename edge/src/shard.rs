@@ -14,6 +14,7 @@ use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_calendar::Calendars;
 use crate::shard_portions::{Portions, RETURN_ITEM, is_open};
 use crate::shard_store::ShardStore;
+use crate::sql::Loaded;
 use counterfoil_core::calendar::Calendar;
 use counterfoil_core::ids::{Fingerprint, Mref, Rid};
 use counterfoil_core::keys::MerchantId;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     state: State,
     pub(crate) env: Env,
     pub(crate) storage: SyncStorage,
+    loaded: Loaded,
     healed: due::Healed,
     name: RefCell<Option<String>>,
     rules: RefCell<Option<Rc<Rules>>>,
@@ -86,6 +88,7 @@ impl DurableObject for CodeShard {
             state,
             env,
             storage,
+            loaded: Loaded::default(),
             healed: due::Healed::default(),
             name: RefCell::new(None),
             rules: RefCell::new(None),
@@ -95,7 +98,7 @@ impl DurableObject for CodeShard {
             calendars: Calendars::default(),
             portions: Portions::default(),
         };
-        if let Err(fault) = inner.load() {
+        if let Err(fault) = inner.ready() {
             fault.log("shard_failed");
         }
         Self { inner: Rc::new(inner) }
@@ -114,6 +117,7 @@ impl CodeShard {
     async fn answer(&self, request: &mut Request) -> Result<Answer, Fault> {
         let call = read_call::<ShardOp>(request).await?;
         let inner = &self.inner;
+        inner.ready()?;
         inner.remember_name(&call.name)?;
         due::heal(&inner.storage, &inner.healed)?;
         match call.op {
@@ -174,6 +178,11 @@ impl CodeShard {
 impl Inner {
     pub(crate) fn store(&self) -> ShardStore<'_> {
         ShardStore(&self.storage)
+    }
+
+    /// Before anything else, in every call and alarm.
+    fn ready(&self) -> Result<(), Fault> {
+        self.loaded.ensure(|| self.load())
     }
 
     fn load(&self) -> Result<(), Fault> {
@@ -427,6 +436,7 @@ impl Inner {
 
     /// The alarm: asks the Members of intents that have waited too long what became of them.
     async fn ring(&self) -> Result<(), Fault> {
+        self.ready()?;
         let items = due::take(&self.storage)?;
         if items.iter().any(|item| item == PENDING_ITEM) {
             self.close_settled();

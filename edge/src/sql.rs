@@ -3,7 +3,7 @@
 use crate::platform::{Fault, SyncStorage};
 use counterfoil_core::ids::Fingerprint;
 use js_sys::{Array, JsString, Uint8Array};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -169,6 +169,22 @@ pub(crate) fn create(storage: &SyncStorage, statements: &[&str]) -> Result<(), F
         let remember = "INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         run(storage, remember, &[(&hash).into()]).map(drop)
     })
+}
+
+/// Whether an object has made its tables and read what it keeps in memory. A constructor cannot refuse, and may fail for want
+/// of memory: nothing may be done by such an object before it has loaded after all.
+#[derive(Default)]
+pub(crate) struct Loaded(Cell<bool>);
+
+impl Loaded {
+    /// Loads unless that was done. Each step of `load` must be one that may be done again.
+    pub(crate) fn ensure(&self, load: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        if !self.0.get() {
+            load()?;
+            self.0.set(true);
+        }
+        Ok(())
+    }
 }
 
 /// The first row, if any.

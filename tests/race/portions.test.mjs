@@ -66,10 +66,7 @@ for (const [name, run] of Object.entries(scenarios)) {
   });
 }
 
-// In a runtime of its own: the members of the races before are awake for a while, and all share its memory for SQLite.
 async function large(limit, tries, inFlight) {
-  await running.edge.dispose();
-  running.edge = await startEdge({ persist: folder });
   const arena = await edgeArena();
   const { campaign, codes } = await arena.campaign(tries, { limits: { total: limit } });
   return wrongs(arena, campaign, await race(arena, arena.members(tries), codes, inFlight), limit, "campaign_limit_reached");
