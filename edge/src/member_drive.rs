@@ -278,7 +278,8 @@ impl Inner {
                 if self.store().known(rid)? == Known::Absent {
                     // Two seconds are gone: what the 202 names must be durable first.
                     let intent = self.drive.runs.borrow().get(rid).map(|run| run.intent.clone());
-                    self.keep(&intent.ok_or_else(|| Fault::new("a run ended without a record"))?, 0, None)?;
+                    // A run that failed (its fault is logged) decided nothing: the same key begins it again.
+                    self.keep(&intent.ok_or_else(|| Fault::late("a run ended without a record"))?, 0, None)?;
                 }
                 self.current(rid, instance, replayed)
             }

@@ -31,10 +31,11 @@ impl Fault {
         Self { message: message.into(), passing: true }
     }
 
-    /// What the platform threw. SQLite's memory is shared by all objects of a process, and idle ones leave it within seconds:
-    /// the statement was undone, and the same request may well succeed then.
+    /// What the platform threw. Two kinds pass, and leave nothing half done: SQLite's memory is shared by all objects of a
+    /// process, and idle ones leave it within seconds; and the platform's own failures, which it names by a reference only,
+    /// reset the object, and the next request finds it as it was last written.
     fn thrown(message: String) -> Self {
-        let passing = message.contains("SQLITE_NOMEM");
+        let passing = message.contains("SQLITE_NOMEM") || message.contains("internal error; reference = ");
         Self { message, passing }
     }
 
@@ -278,5 +279,19 @@ mod tests {
         check("1/1/1880, GMT\u{2212}00:44:30", Some(-2_670));
         check("11/21/2026, CET", None);
         check("11/21/2026, GMT+x", None);
+    }
+
+    #[test]
+    fn what_the_platform_throws_passes_only_where_the_same_request_may_succeed() {
+        for (message, passing) in [
+            ("out of memory: SQLITE_NOMEM", true),
+            ("Error: out of memory: SQLITE_NOMEM", true),
+            ("internal error; reference = 2cgnt7kh4uqn5ohl02arrb64", true),
+            ("UNIQUE constraint failed: codes.seq: SQLITE_CONSTRAINT", false),
+            ("no such table: rewards: SQLITE_ERROR", false),
+            ("internal error", false),
+        ] {
+            assert_eq!(Fault::thrown(message.to_owned()).passing, passing, "{message}");
+        }
     }
 }
