@@ -125,8 +125,8 @@ const simulatorStep = (count, minutes) => ({
   },
 });
 
-const raceStep = (count, minutes) =>
-  suites("race", `simultaneous redemptions over HTTP, ${count} rounds each`, { env: { ROUNDS: count }, minutes });
+const raceStep = (count, minutes, env) =>
+  suites("race", `simultaneous redemptions over HTTP, ${count} rounds each`, { env: { ...env, ROUNDS: count }, minutes });
 
 // Much of it is waiting for a server's alarms, so two files go well side by side.
 const crashStep = (count, { minutes, env } = {}) =>
@@ -182,5 +182,5 @@ export const plans = {
     simulatorStep(seeds("10000")),
   ],
   check: [checkSetUpStep, tidyStep, formatStep, lintStep],
-  soak: [setUpStep, buildStep, raceStep(rounds("1000"), 240), crashSoak, simulatorStep(seeds("1000000"), 240)],
+  soak: [setUpStep, buildStep, raceStep(rounds("1000"), 240, { PORTIONS: "10000/20000" }), crashSoak, simulatorStep(seeds("1000000"), 240)],
 };
