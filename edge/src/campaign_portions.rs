@@ -10,7 +10,6 @@ use crate::platform::{Fault, now};
 use crate::shard_portions::{HandedBack, Taken};
 use crate::sql::{Row, first, query, run};
 use crate::turns::Turns;
-use counterfoil_core::calendar::Day;
 use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::protocol::portion::{Allotment, Ask, Lot, Meter, Need, Portion, allot};
 use counterfoil_core::time::Instant;
@@ -67,8 +66,8 @@ const PAUSE_MS: usize = 1;
 const PAUSE_MS_MIN: usize = 20;
 /// Rounds for one request, where others are given something while the shards are asked.
 const ROUNDS_MAX: u32 = 3;
-/// How long the lots of a window are kept after its end.
-const KEPT_DAYS: i64 = 8;
+/// How long what is known of the last round of a window is kept after its end, by UTC.
+const ROUNDS_KEPT_DAYS: i64 = 2;
 
 /// What is known of portions in memory only.
 #[derive(Default)]
@@ -272,14 +271,11 @@ impl Campaign {
         }
         let last_day = meter.last_day().map(|last| i64::from(last.0));
         if before.is_none() {
-            // A new one is rare: what is long over goes with it.
-            let today = today();
-            let over = i64::from(meter.first_day().map_or(today, |first| first.min(today)).0) - KEPT_DAYS;
-            run(&self.storage, "DELETE FROM lots WHERE last_day < ? AND meter <> ?", &[over.into(), (&name).into()])?;
-            self.portions
-                .rounds
-                .borrow_mut()
-                .retain(|meter, _| meter.last_day().is_none_or(|last| i64::from(last.0) >= over));
+            // A new one is rare: what is known of rounds of windows that are over goes with it. Their lots stay: a shard's part
+            // of what an old redemption is charged to must never look as if it were the first.
+            let over = now().0.div_euclid(DAY_MS) - ROUNDS_KEPT_DAYS;
+            let kept = |meter: &Meter, _: &mut Round| meter.last_day().is_none_or(|last| i64::from(last.0) >= over);
+            self.portions.rounds.borrow_mut().retain(kept);
         }
         run(
             &self.storage,
@@ -366,9 +362,4 @@ impl Campaign {
 
 fn lot(row: &Row) -> Lot {
     Lot { given: row.count(0), base: row.count(1), returned: row.count(2) }
-}
-
-/// The day by UTC; windows are kept for longer than zones differ.
-fn today() -> Day {
-    Day(i32::try_from(now().0.div_euclid(DAY_MS)).unwrap_or_default())
 }

@@ -65,6 +65,10 @@ pub(crate) struct Inner {
     name: RefCell<Option<String>>,
     who: RefCell<Option<Who>>,
     erased: Cell<bool>,
+    /// An erasure has begun and is not done.
+    pub(crate) erasing: Cell<bool>,
+    /// Calls under way by which somebody is there.
+    pub(crate) guests: Cell<u32>,
 }
 
 /// Who this Member is: nobody else keeps the member's own id.
@@ -102,6 +106,8 @@ impl DurableObject for Member {
             name: RefCell::new(None),
             who: RefCell::new(None),
             erased: Cell::new(false),
+            erasing: Cell::new(false),
+            guests: Cell::new(0),
         };
         if let Err(fault) = inner.ready() {
             fault.log("member_failed");
@@ -143,6 +149,7 @@ impl Member {
         inner.ready()?;
         let MemberCall { instance, member_id, refresh, arrived, notify_days, op } = call.op;
         inner.drive.arrived.set(arrived);
+        let _guest = if op.makes_known() { Some(inner.let_in()?) } else { None };
         // Who only looks at somebody who was erased does not make them known again.
         let known = op.makes_known() || !inner.is_erased();
         inner.remember(&call.name, member_id.as_deref().filter(|_| known))?;
@@ -226,6 +233,7 @@ impl Inner {
         let erased = store.meta("erased")?.is_some();
         let member_id = store.meta("member_id")?;
         self.erased.set(erased && member_id.is_none());
+        self.erasing.set(store.meta("erasing")?.is_some());
         let member_id = member_id.or_else(|| erased.then(|| ERASED.to_owned()));
         if let (Some(member_id), Some(pid)) = (member_id, store.meta("pid")?) {
             let object = format!("member/{pid}");
@@ -415,7 +423,7 @@ impl Inner {
                 return Ok(Some(Box::pin(async move { self.let_go(&claim).await })));
             }
             (SOCKETS_ITEM, _) => self.close_ended_sockets()?,
-            (ERASE_ITEM, _) => self.go_on_erasing()?,
+            (ERASE_ITEM, _) => return Ok(Some(Box::pin(async move { self.go_on_erasing().await }))),
             (REPORT_ITEM, _) => {
                 let (merchant, who) = (self.merchant()?, self.who()?);
                 return Ok(Some(Box::pin(async move {

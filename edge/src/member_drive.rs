@@ -16,14 +16,15 @@ use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{DECISION_WAIT_MS, INTEGER_MAX, INTENT_DEADLINE_MS};
 use counterfoil_core::price::{total_cost, unit_cost};
 use counterfoil_core::protocol::member::{
-    Answers, Bar, DecideStep, Known, MemberView, Receipt, Settlement, decide, open, receive,
+    Answers, Bar, DecideStep, Known, MemberView, Receipt, Settlement, cancel_open, decide, open, receive,
 };
 use counterfoil_core::protocol::report::{Participant, Took};
 use counterfoil_core::protocol::{CodeWish, Intent, MESSAGE_VERSION, Purchase, Wish, backoff_ms};
 use counterfoil_core::refusal::Refusal;
+use counterfoil_core::reward::Actor;
 use counterfoil_core::rules::Facts;
 use counterfoil_core::wallet::Names;
-use counterfoil_core::wire::{InvalidRequest, ProtocolError, Redemption, RedemptionStatus, Wallet};
+use counterfoil_core::wire::{Event, InvalidRequest, ProtocolError, Redemption, RedemptionStatus, Wallet};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
@@ -254,6 +255,22 @@ impl Inner {
             return self.await_end(rid, waiter, instance, true).await;
         }
         self.current(rid, instance, true)
+    }
+
+    /// Ends what is not decided, with a record of it. Answers the events of the member's feed.
+    pub(crate) fn cancel(&self, intent: &Intent, why: (&Actor, &str)) -> Result<Vec<Event>, Fault> {
+        let (config, merchant, who) = (self.config()?, self.merchant()?, self.who()?);
+        let names = Names { key: &config.id_key, merchant: &merchant };
+        let at = now();
+        self.storage.transaction(|| {
+            let store = self.store();
+            let (wallet, read) = (store.wallet(at)?, Read::of(&store, intent)?);
+            let decision = cancel_open(&view(&who, &wallet, &read), intent, why, &names, at);
+            let events = store.apply(intent, &decision, None, who.told(vec![]), at)?;
+            store.close_open(&intent.rid)?;
+            due::done(&self.storage, &open_item(&intent.rid))?;
+            Ok(events)
+        })
     }
 
     /// Waits for a run's end, at most two seconds; then the redemption is kept and a 202 names it.

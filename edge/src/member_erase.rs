@@ -8,15 +8,13 @@ use crate::calls::MemberOp;
 use crate::due;
 use crate::inbound::{Inbound, Stop, stop_invalid};
 use crate::member::{Inner, Who};
-use crate::member_drive::{open_item, view};
-use crate::member_participants::Read;
-use crate::member_store::MemberStore;
+use crate::member_store::{MemberStore, blob};
 use crate::objects::Objects;
 use crate::platform::{Fault, now, random};
 use crate::sql::{first, query, run};
 use counterfoil_core::ids::Rid;
-use counterfoil_core::protocol::Intent;
-use counterfoil_core::protocol::member::{Known, cancel_open};
+use counterfoil_core::protocol::member::Known;
+use counterfoil_core::protocol::{Fate, Intent};
 use counterfoil_core::reward::erasure::{ERASED, anonymous, end, forfeit};
 use counterfoil_core::reward::{Actor, RewardRecord};
 use counterfoil_core::time::Instant;
@@ -32,8 +30,11 @@ use worker::{Delay, Response};
 pub(crate) const ERASE_ITEM: &str = "erase";
 /// When an erasure that was cut off goes on.
 const GO_ON_MS: i64 = 30_000;
-/// How long an erasure lets redemptions come to their end that are under way, and how often it looks.
-const PATIENCE: (u32, Duration) = (40, Duration::from_millis(50));
+/// How often it is looked whether what is under way has come to its end …
+const LOOK: Duration = Duration::from_millis(50);
+/// … and how often at most: redemptions that take longer are ended by the erasure, calls that do leave it to the alarm.
+const RUNS_LOOKS: u32 = 40;
+const CALLS_LOOKS: u32 = 200;
 /// Close code of a socket whose member is gone.
 const GONE: u16 = 4401;
 
@@ -75,20 +76,23 @@ impl Inner {
         if self.who().is_err() || self.is_erased() {
             return Ok(Answer::empty(204));
         }
-        let (tries, pause) = PATIENCE;
-        for _ in 0..tries {
-            if self.drive.runs.borrow().is_empty() {
-                break;
-            }
-            Delay::from(pause).await;
-        }
         self.storage.transaction(|| {
             let erasing = serde_json::to_string(&Erasing { actor, reason })?;
             self.store().set_meta("erasing", &erasing)?;
             due::plan(&self.storage, ERASE_ITEM, now().plus_ms(GO_ON_MS))
         })?;
-        self.go_on_erasing()?;
+        self.erasing.set(true);
+        self.go_on_erasing().await?;
         Ok(Answer::empty(204))
+    }
+
+    /// Somebody comes, or comes back; nobody does while they are being erased, or something of theirs would outlive it.
+    pub(crate) fn let_in(self: &Rc<Self>) -> Result<Guest, Fault> {
+        if self.erasing.get() {
+            return Err(Fault::late("the member is being erased"));
+        }
+        self.guests.set(self.guests.get() + 1);
+        Ok(Guest(Rc::clone(self)))
     }
 
     /// The member's own id for something of that time; none for what was before they were erased.
@@ -99,8 +103,20 @@ impl Inner {
         Ok(self.who().ok().map(|who| who.member_id).filter(|_| !gone))
     }
 
-    /// Does what is left of an erasure. Without a pause: nobody comes in between.
-    pub(crate) fn go_on_erasing(self: &Rc<Self>) -> Result<(), Fault> {
+    /// Does what is left of an erasure, once nobody is at anything any more.
+    pub(crate) async fn go_on_erasing(self: &Rc<Self>) -> Result<(), Fault> {
+        for look in 0..CALLS_LOOKS {
+            let runs = look < RUNS_LOOKS && !self.drive.runs.borrow().is_empty();
+            if !runs && self.guests.get() == 0 {
+                return self.erase_now();
+            }
+            Delay::from(LOOK).await;
+        }
+        Err(Fault::late("calls are under way that do not end"))
+    }
+
+    /// Without a pause: nobody comes in between.
+    fn erase_now(self: &Rc<Self>) -> Result<(), Fault> {
         let Some(text) = self.store().meta("erasing")? else { return due::done(&self.storage, ERASE_ITEM) };
         let Erasing { actor, reason } = counterfoil_core::json::read(&text)?;
         let (actor, reason) = (Actor::named(&actor), reason.as_deref());
@@ -136,21 +152,18 @@ impl Inner {
                 intents.push(intent);
             }
         }
-        let (config, merchant, who) = (self.config()?, self.merchant()?, self.who()?);
-        let names = Names { key: &config.id_key, merchant: &merchant };
-        for intent in intents {
-            let at = now();
-            self.storage.transaction(|| {
-                let store = self.store();
-                let (wallet, read) = (store.wallet(at)?, Read::of(&store, &intent)?);
-                let view = view(&who, &wallet, &read);
-                let decision = cancel_open(&view, &intent, (actor, reason.unwrap_or(ERASED)), &names, at);
-                store.apply(&intent, &decision, None, who.told(vec![]), at)?;
-                store.close_open(&intent.rid)?;
-                due::done(&self.storage, &open_item(&intent.rid))
-            })?;
+        intents.iter().try_for_each(|intent| self.cancel(intent, (actor, reason.unwrap_or(ERASED))).map(drop))
+    }
+
+    /// What a participant hears that asks about somebody who was erased and has not come back: nothing becomes theirs. It is
+    /// kept, for they may come back with the same key.
+    pub(crate) fn fate_when_erased(self: &Rc<Self>, intent: &Intent) -> Result<Option<Fate>, Fault> {
+        if !self.is_erased() {
+            return Ok(None);
         }
-        Ok(())
+        self.cancel(intent, (&Actor::system(), ERASED))?;
+        self.start_report();
+        Ok(Some(Fate::Aborted))
     }
 
     /// Ends what is kept for checkouts; credit comes back to the wallet, to be forfeited with the rest.
@@ -184,7 +197,23 @@ impl Inner {
     }
 }
 
+/// A call by which somebody is there, as long as it is under way.
+pub(crate) struct Guest(Rc<Inner>);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.guests.set(self.0.guests.get().saturating_sub(1));
+    }
+}
+
 impl MemberStore<'_> {
+    /// Whether a redemption was a member's who has been erased since.
+    pub(crate) fn is_buried(&self, rid: &Rid) -> Result<bool, Fault> {
+        let statement = "SELECT 1 FROM redemptions WHERE rid = ?
+            AND n <= (SELECT json_extract(value, '$.redemptions') FROM meta WHERE key = 'erased')";
+        run(self.0, statement, &[blob(rid)])
+    }
+
     /// Keeps the merchant's setting, where it has changed.
     pub(crate) fn set_notify_days(&self, days: u32) -> Result<(), Fault> {
         let text = days.to_string();

@@ -144,6 +144,9 @@ impl Inner {
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
+        if let Some(fate) = self.fate_when_erased(intent)? {
+            return Ok(fate);
+        }
         let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), pool: None };
         if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
             drop(self.start(intent.clone(), Some(keeper(intent))));
@@ -167,6 +170,9 @@ impl Inner {
             return Ok(Fate::Committed);
         }
         if let Some(fate) = self.known_fate(intent)? {
+            return Ok(fate);
+        }
+        if let Some(fate) = self.fate_when_erased(intent)? {
             return Ok(fate);
         }
         let pool_id = match &intent.wish {

@@ -3,18 +3,15 @@
 use crate::answer::Answer;
 use crate::audit_log;
 use crate::calls::{Command, EndpointOf, GiveCall, OperateCall, Place};
-use crate::due;
 use crate::member::Inner;
-use crate::member_drive::{open_item, view};
-use crate::member_participants::Read;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::ids::Rid;
-use counterfoil_core::protocol::member::{Known, MemberView, cancel_open, gift};
+use counterfoil_core::protocol::member::{Known, MemberView, gift};
 use counterfoil_core::protocol::{GiftWish, Wish};
 use counterfoil_core::reward::life::{Gift, PlayerMove, Verdict, player_move};
-use counterfoil_core::reward::{Actor, By, Changes, Refused, View, delivery, recovery};
+use counterfoil_core::reward::{Actor, By, Changes, Refused, View, delivery, erasure, recovery};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use counterfoil_core::webhook::Outcome;
@@ -247,6 +244,9 @@ impl Inner {
         let why = reason.unwrap_or_default();
         let tester = self.who()?.tester;
         let place = |at: &Place| (at.rid, usize::from(at.index));
+        if self.store().is_buried(command.place().0)? {
+            return Ok(Done::Refused(erasure::over()));
+        }
         match command {
             Command::Retry { rid }
             | Command::Resolve { rid, .. }
@@ -317,22 +317,7 @@ impl Inner {
                 if tester || !matches!(command, Command::Reset { .. }) =>
             {
                 let Some(open) = self.store().opened(rid)? else { return Ok(Done::Missing) };
-                let config = self.config()?;
-                let merchant = self.merchant()?;
-                let names = Names { key: &config.id_key, merchant: &merchant };
-                let who = self.who()?;
-                let at = now();
-                let events = self.storage.transaction(|| {
-                    let store = self.store();
-                    let wallet = store.wallet(at)?;
-                    let read = Read::of(&store, &open.intent)?;
-                    let view = view(&who, &wallet, &read);
-                    let decision = cancel_open(&view, &open.intent, (actor, reason), &names, at);
-                    let events = store.apply(&open.intent, &decision, None, who.told(vec![]), at)?;
-                    store.close_open(rid)?;
-                    due::done(&self.storage, &open_item(rid))?;
-                    Ok(events)
-                })?;
+                let events = self.cancel(&open.intent, (actor, reason))?;
                 self.publish(&events);
                 self.start_report();
                 Ok(Done::Made)

@@ -15,7 +15,6 @@ use crate::shard_store::ShardStore;
 use crate::sql::{Row, first, query, run};
 use crate::turns::Turns;
 use counterfoil_core::calendar::Calendar;
-use counterfoil_core::limits::DAY_MS;
 use counterfoil_core::protocol::portion::{Ask, Meter, Need, Portion};
 use counterfoil_core::protocol::shard::PrepareStep;
 use counterfoil_core::protocol::{Intent, PrepareAnswer};
@@ -44,8 +43,6 @@ const TELL_AGAIN_MS: i64 = 5_000;
 /// How often what is promised is looked at by one who waits for it, and how many times.
 const PROMISED_LOOK: Duration = Duration::from_millis(2);
 const PROMISED_LOOKS: u32 = 250;
-/// How long the portion of a window is kept after its end.
-const KEPT_DAYS: i64 = 8;
 
 /// Part of a shard's schema.
 pub(crate) const PORTIONS_SCHEMA: &str = "CREATE TABLE IF NOT EXISTS portions (
@@ -191,7 +188,8 @@ impl Portions {
 }
 
 impl ShardStore<'_> {
-    /// This shard's part of a limit; where it has had none, what was used without counts as taken.
+    /// This shard's part of a limit; where it has had none, what was used without counts as taken. It is kept when its window is
+    /// long over: to its Campaign a shard that has forgotten it would be one that has not heard of it, and is told again.
     pub(crate) fn portion(&self, meter: &Meter, rules: &Rules) -> Result<Portion, Fault> {
         let statement = "SELECT base, given, spent, refunded, returned FROM portions WHERE meter = ?";
         if let Some(row) = first(self.0, statement, &[(&meter.name()).into()])? {
@@ -199,10 +197,6 @@ impl ShardStore<'_> {
         }
         let portion = Portion::default().counted(self.taken(meter, rules.budget.as_ref())?);
         self.put_portion(meter, &portion, rules.budget.as_ref())?;
-        // A new one is rare: what is long over goes with it.
-        let today = now().0.div_euclid(DAY_MS);
-        let over = meter.first_day().map_or(today, |first| today.min(i64::from(first.0))) - KEPT_DAYS;
-        run(self.0, "DELETE FROM portions WHERE last_day < ? AND meter <> ?", &[over.into(), (&meter.name()).into()])?;
         Ok(portion)
     }
 
@@ -281,13 +275,19 @@ impl ShardStore<'_> {
     /// Brings the portions in line with new rules: what was used while a limit was not counted is taken off it, and of a
     /// limit that is another one now everything free goes back. Run in the transaction that stores the rules.
     pub(crate) fn adapt_portions(&self, old: Option<&Rules>, new: &Rules) -> Result<(), Fault> {
-        for row in query(self.0, "SELECT base, given, spent, refunded, returned, meter FROM portions", &[])? {
+        for row in query(self.0, "SELECT base, given, spent, refunded, returned, meter, counts FROM portions", &[])? {
             let Some(meter) = Meter::named(&row.text(5)?) else { continue };
-            let counted = portion(&row).counted(self.taken(&meter, new.budget.as_ref())?);
-            self.put_portion(&meter, &counted, new.budget.as_ref())?;
+            let known = portion(&row);
+            let counted = known.counted(self.taken(&meter, new.budget.as_ref())?);
+            // Most are of windows that are long over.
+            if counted != known || meter == Meter::Budget {
+                self.put_portion(&meter, &counted, new.budget.as_ref())?;
+            }
             let counts = u32::from(limit_of(new, &meter).is_some());
-            let statement = "UPDATE portions SET counts = ?2 WHERE meter = ?1";
-            run(self.0, statement, &[(&meter.name()).into(), counts.into()])?;
+            if counts != row.number(6) {
+                let statement = "UPDATE portions SET counts = ?2 WHERE meter = ?1";
+                run(self.0, statement, &[(&meter.name()).into(), counts.into()])?;
+            }
             if old.and_then(|old| limit_of(old, &meter)) != limit_of(new, &meter) {
                 self.hand_back(&meter, counted, 0, new)?;
                 self.plan_return(now())?;

@@ -7,11 +7,11 @@ import { everyItem, expectProblem, expectStatus, until } from "./client.mjs";
 import { edgeForThisFile } from "./env.mjs";
 import { callBack, says } from "./fulfiller-double.mjs";
 import { miss, wrongTags } from "./guard.mjs";
-import { assertVerified, auditOf, audited, give, move, rewardsOf, withFulfillers } from "./rewards.mjs";
+import { assertVerified, auditOf, audited, give, move, operate, remove, rewardsOf, withFulfillers } from "./rewards.mjs";
 import { LAG_MS, listed } from "./search.mjs";
 import { assertBalanced, historyOf, ledgerOf, openShop, redeem, redeemed, walletOf } from "./shop.mjs";
-import { confirm, lookup, record, set, tillOf } from "./till.mjs";
-import { earn, fund, poolNow, stockBecomes } from "./trade.mjs";
+import { confirm, lookup, record, reverse, set, tillOf } from "./till.mjs";
+import { bought, earn, forSale, fund, poolNow, stockBecomes } from "./trade.mjs";
 import { number, wholeMember } from "./whole-member.mjs";
 
 const edge = edgeForThisFile(withFulfillers);
@@ -195,6 +195,32 @@ describe("erasing", () => {
     assert.deepEqual(rows.map(({ amount }) => amount).sort((a, b) => a - b), [-70, -50, 50, 70]);
     const { length } = (await audited(shop, { action: /eras/ })).filter(({ action }) => /eras/.test(action));
     assert.equal(length, 1);
+  });
+
+  test("ends for good what was theirs: nobody takes it back into their wallet", async () => {
+    const shop = openShop(edge);
+    const ann = shop.member();
+    await earn(shop, ann, 100);
+    const { redemption_id } = await bought(ann, await forSale(shop, 40));
+    const { code } = await shop.withCodes();
+    const used = await redeemed(ann, code);
+    const [reward] = used.rewards;
+    expectStatus(await erase(shop, ann.sub), 204);
+    const calls = [
+      reverse(shop.as("manager"), redemption_id, { reason: "brought back", give_back: true }),
+      reverse(shop.admin, used.redemption_id, { reason: "brought back", give_back: true }),
+      operate(shop.admin, used.redemption_id, "retry", { reason: "try" }),
+      operate(shop.admin, used.redemption_id, "reset", { reason: "try" }),
+      operate(shop.admin, used.redemption_id, "resolve", { reason: "try", as: "cancelled", unknown_outcome: true }),
+      remove(shop, ann, reward),
+    ];
+    for (const answer of await Promise.all(calls)) expectProblem(answer, 409, "illegal_move", { state: "erased", legal_moves: [] });
+    await assertForfeited(ann);
+    await assertVerified(shop, { member_id: ann.sub });
+    // Coming back changes nothing about it.
+    await earn(shop, ann, 5);
+    expectProblem(await reverse(shop.admin, redemption_id, { reason: "brought back" }), 409, "illegal_move", { state: "erased" });
+    assert.equal((await walletOf(ann)).points, 5);
   });
 
   test("does not give attempts back", async () => {

@@ -3,7 +3,7 @@
 
 use super::machine::By;
 use super::record::{Actor, Notice, RewardRecord};
-use super::work::{Changes, View, Work};
+use super::work::{Changes, Refused, View, Work};
 use crate::audit::Draft;
 use crate::ids::Mref;
 use crate::time::Instant;
@@ -12,6 +12,12 @@ use crate::wire::{LedgerRow, RedemptionStatus, RewardState, Wallet};
 
 /// How rows name a member who was erased.
 pub const ERASED: &str = "erased";
+
+/// The answer to whoever wants something of what was theirs: it ended with them.
+#[must_use]
+pub fn over() -> Refused {
+    Refused::IllegalMove { state: ERASED.to_owned(), legal_moves: vec![], unknown_outcome: false }
+}
 
 /// Ends what is unfinished of a redemption and its rewards; `None` where nothing is. Nothing is taken out of the wallet here:
 /// what is in it is forfeited afterwards.

@@ -52,6 +52,15 @@ impl Campaign {
                 }
                 Ok(Reply::Pulled(Some(Rc::clone(&state.rules))))
             }),
+            Request::Revoked(epochs) => {
+                self.storage.transaction(Step::Change, |state| {
+                    if state.revoke(&epochs) {
+                        self.plan_push(state);
+                    }
+                    Ok(())
+                })?;
+                self.pushed().await
+            }
             Request::Ask { shard, version, ask } => self.allotted(shard, version, ask).await,
             Request::Returned { shard, portions } => self.returned(shard, &portions),
             Request::Read => Ok(Reply::Done),
@@ -64,6 +73,8 @@ impl Campaign {
             | Request::Undo { .. }
             | Request::HandBack { .. }
             | Request::Rules(_)
+            | Request::Keys(_)
+            | Request::Erase
             | Request::Report(_)
             | Request::EndpointFor { .. }
             | Request::EndpointResult { .. }
@@ -88,6 +99,11 @@ impl Campaign {
             }
             Ok(())
         })?;
+        self.pushed().await
+    }
+
+    /// Pushes the present rules, and answers whether they are in force.
+    async fn pushed(&self) -> Result<Reply, Fault> {
         self.push().await?;
         let state = self.storage.read()?;
         let version = state.rules.version;
@@ -168,7 +184,9 @@ impl Campaign {
                 | Item::Report
                 | Item::Returns
                 | Item::Hold(_)
-                | Item::Wake => self.storage.write(|state| state.due.done(item)),
+                | Item::Wake
+                | Item::Campaigns
+                | Item::Erase => self.storage.write(|state| state.due.done(item)),
             };
             self.world.survive(party, &self.storage, item, done);
         }

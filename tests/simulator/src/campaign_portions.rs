@@ -5,7 +5,7 @@ use crate::campaign_state::CampaignState;
 use crate::defect::Defect;
 use crate::disk::Fault;
 use crate::message::{Allotted, Reply, Request};
-use crate::portion_store::{is_over, limit_of};
+use crate::portion_store::limit_of;
 use crate::step::Step;
 use crate::turns::Turns;
 use counterfoil_core::protocol::portion::{Allotment, Ask, Lot, Meter, Portion, allot};
@@ -72,18 +72,7 @@ impl CampaignState {
     }
 
     /// A shard has told its part of a meter, by the rules of this version at least.
-    fn hear(
-        &mut self,
-        meter: &Meter,
-        shard: u32,
-        portion: &Portion,
-        version: u32,
-        now: Instant,
-        defect: Option<Defect>,
-    ) {
-        if !self.lots.contains_key(&(*meter, shard)) {
-            self.lots.retain(|(known, _), _| known == meter || !is_over(known, meter, now, defect));
-        }
+    fn hear(&mut self, meter: &Meter, shard: u32, portion: &Portion, version: u32) {
         let row = self.lots.entry((*meter, shard)).or_default();
         row.lot = row.lot.hear(portion);
         row.version = row.version.max(version);
@@ -97,9 +86,8 @@ impl Campaign {
         if self.storage.read()?.limit(&meter, version).is_none() {
             return Ok(Reply::Allotted(Allotted::Changed));
         }
-        let now = self.now();
         self.storage.transaction(Step::Told, |state| {
-            state.hear(&meter, shard, &ask.portion, version, now, self.world.defect);
+            state.hear(&meter, shard, &ask.portion, version);
             Ok(())
         })?;
         if let Some(allotted) = self.give(shard, version, &ask)? {
@@ -148,10 +136,9 @@ impl Campaign {
     }
 
     pub(crate) fn returned(&self, shard: u32, portions: &[(Meter, Portion)]) -> Result<Reply, Fault> {
-        let now = self.now();
         self.storage.transaction(Step::Told, |state| {
             for (meter, portion) in portions {
-                state.hear(meter, shard, portion, 0, now, self.world.defect);
+                state.hear(meter, shard, portion, 0);
             }
             Ok(Reply::Done)
         })
@@ -213,9 +200,8 @@ impl Campaign {
             if shard == asker {
                 ask.portion = portion;
             }
-            let now = self.now();
             self.storage.transaction(Step::Told, |state| {
-                state.hear(meter, shard, &portion, version, now, self.world.defect);
+                state.hear(meter, shard, &portion, version);
                 Ok(())
             })
         })

@@ -75,8 +75,6 @@ impl CampaignState {
                 let word = rules.alias_seq.filter(|_| defect != Some(Defect::WordNotRecalled)).map_or(0, |seq| seq + 1);
                 rules.recalled = ranges::with(&rules.recalled, SeqRange { from: 0, to: minted.max(word) });
             }
-            Change::Revoke(epoch) if rules.revoked_epochs.contains(epoch) => {}
-            Change::Revoke(epoch) => rules.revoked_epochs.push(*epoch),
             Change::AddAlias(word) => {
                 rules.aliases.extend(Alias::read(word).filter(|alias| !rules.aliases.contains(alias)));
             }
@@ -84,12 +82,12 @@ impl CampaignState {
                 let alias = Alias::read(word);
                 rules.aliases.retain(|known| Some(known) != alias.as_ref());
             }
-            Change::Mint(codes) => {
+            Change::Mint(codes, epoch) => {
                 if rules.status == CampaignStatus::Ended {
                     return false;
                 }
                 if let Some(mut range) = rules.issued.last().cloned() {
-                    (range.from, range.to) = (range.to, range.to + codes);
+                    (range.from, range.to, range.epoch) = (range.to, range.to + codes, *epoch);
                     rules.issued.push(range);
                 }
             }
@@ -101,6 +99,20 @@ impl CampaignState {
         rules.version += u32::from(!silent);
         self.rules = Rc::new(rules);
         true
+    }
+
+    /// The merchant has revoked these epochs; answers whether that is news.
+    pub(crate) fn revoke(&mut self, epochs: &[u8]) -> bool {
+        let mut rules = (*self.rules).clone();
+        rules.revoked_epochs.extend(epochs);
+        rules.revoked_epochs.sort_unstable();
+        rules.revoked_epochs.dedup();
+        let news = rules.revoked_epochs != self.rules.revoked_epochs;
+        if news {
+            rules.version += 1;
+            self.rules = Rc::new(rules);
+        }
+        news
     }
 
     pub(crate) fn behind(&self, version: u32) -> Vec<u32> {

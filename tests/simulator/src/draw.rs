@@ -279,6 +279,6 @@ pub(crate) fn change(draw: &mut Prng) -> Change {
         4 => Change::Total(Some(1 + draw.below(3))),
         5 => Change::PerMember(Some(1 + draw.below(3))),
         6 => Change::Worth(RewardValue::Amount { amount: 10 }),
-        _ => Change::Mint(4),
+        _ => Change::Mint(4, 0),
     }
 }

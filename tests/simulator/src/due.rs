@@ -34,6 +34,10 @@ pub(crate) enum Item {
     Hold(Rid),
     /// Members whose rewards wait for an endpoint that works again.
     Wake,
+    /// Campaigns that lack something that the Merchant revoked.
+    Campaigns,
+    /// A member's erasure that was cut off.
+    Erase,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -11,11 +11,13 @@ use std::rc::Rc;
 pub(crate) struct Subscriber {
     connected: bool,
     last: u64,
+    /// Comes back as somebody new, who wants nothing of before.
+    anew: bool,
 }
 
 impl Default for Subscriber {
     fn default() -> Self {
-        Self { connected: true, last: 0 }
+        Self { connected: true, last: 0, anew: false }
     }
 }
 
@@ -59,12 +61,23 @@ impl World {
         self.later(pause_ms, move |world| world.resume(member));
     }
 
+    /// The member was erased: their sockets are closed.
+    pub(crate) fn dismiss(self: &Rc<Self>, member: usize) {
+        if let Some(subscriber) = self.subscribers.borrow_mut().get_mut(member) {
+            subscriber.anew = true;
+        }
+        self.drop_socket(member);
+    }
+
     fn resume(&self, member: usize) {
         let Some(disk) = self.members.get(member) else {
             return;
         };
         let last = self.subscribers.borrow_mut().get_mut(member).map_or(0, |subscriber| {
             subscriber.connected = true;
+            if std::mem::take(&mut subscriber.anew) {
+                subscriber.last = disk.safe().events.last().map_or(0, |event| event.seq);
+            }
             subscriber.last
         });
         let missed: Vec<Rc<Event>> = disk.safe().events.iter().filter(|event| event.seq > last).cloned().collect();

@@ -3,7 +3,7 @@
 use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage};
 use crate::member_state::MemberState;
-use crate::message::{Answer, Asked, Party, ReadCode, RedeemCall, Reply, Request};
+use crate::message::{Answer, Asked, Party, ReadCode, RedeemCall, Reply, Request, TillCall, Wish as Wanted};
 use crate::step::Step;
 use crate::world::World;
 use counterfoil_core::alias::Alias;
@@ -56,6 +56,8 @@ pub(crate) struct Member {
     pub(crate) begun: RefCell<BTreeMap<(Rid, u8), RewardRecord>>,
     /// How often the endpoint was heard to work again in this instance.
     pub(crate) hurries: Cell<u32>,
+    /// Requests under way by which somebody is there.
+    pub(crate) guests: Cell<u32>,
     /// When the report under way last sent something.
     pub(crate) busy_since: Cell<Option<Instant>>,
     pub(crate) report_failures: Cell<u32>,
@@ -74,6 +76,7 @@ impl Member {
             trying: RefCell::default(),
             begun: RefCell::default(),
             hurries: Cell::new(0),
+            guests: Cell::new(0),
             busy_since: Cell::new(None),
             report_failures: Cell::new(0),
             last_event: Cell::new(None),
@@ -97,6 +100,7 @@ impl Member {
         if self.storage.read()?.due.needs_healing(now, self.world.defect) {
             self.storage.write(|state| state.due.heal(now))?;
         }
+        let _guest = if makes_known(&request) { Some(self.let_in()?) } else { None };
         match request {
             Request::Redeem(call) => Ok(Reply::Answer(self.redeem(&call).await.unwrap_or_else(Answer::Failed))),
             Request::Inquire { intent, prepared } => self.fate(&intent, &prepared).map(Reply::Fate),
@@ -113,6 +117,7 @@ impl Member {
             Request::Callback { id, webhook_id, outcome, .. } => {
                 self.callback(&id, &webhook_id, &outcome).map(Reply::Heard)
             }
+            Request::Erase => self.erase().await.map(|()| Reply::Done),
             Request::Hurry => self.hurry().map(|()| Reply::Done),
             Request::Read => Ok(Reply::Done),
             Request::Recognise { .. }
@@ -121,6 +126,8 @@ impl Member {
             | Request::Settled { .. }
             | Request::Undo { .. }
             | Request::Rules(_)
+            | Request::Keys(_)
+            | Request::Revoked(_)
             | Request::Pull { .. }
             | Request::Ask { .. }
             | Request::Returned { .. }
@@ -135,6 +142,22 @@ impl Member {
             | Request::Preview { .. }
             | Request::Webhook(_) => Err(Fault("not asked of a member")),
         }
+    }
+
+    /// Somebody comes, or comes back; nobody does while they are being erased.
+    fn let_in(self: &Rc<Self>) -> Result<Guest, Fault> {
+        let (erasing, gone) = {
+            let state = self.storage.read()?;
+            (state.erasing, state.gone)
+        };
+        if erasing && !self.world.has(Defect::ErasedWhileBusy) {
+            return Err(Fault("the member is being erased"));
+        }
+        if gone {
+            self.storage.write(|state| state.gone = false)?;
+        }
+        self.guests.set(self.guests.get() + 1);
+        Ok(Guest(Rc::clone(self)))
     }
 
     /// Step 2: a request arrives.
@@ -343,6 +366,23 @@ impl Member {
         }
         receiver
     }
+}
+
+/// A request by which somebody is there, as long as it is under way.
+struct Guest(Rc<Member>);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.guests.set(self.0.guests.get().saturating_sub(1));
+    }
+}
+
+/// Whether somebody who was erased comes back by it.
+fn makes_known(request: &Request) -> bool {
+    let offered = |call: &TillCall| !matches!(call, TillCall::CancelOffer { .. });
+    matches!(request, Request::Redeem(_) | Request::Checkout(_))
+        || matches!(request, Request::Till(call) if offered(call))
+        || matches!(request, Request::Operate(order) if order.wish == Wanted::Give)
 }
 
 /// A campaign's number is its place in the world, from 1.

@@ -25,7 +25,7 @@ use std::rc::Rc;
 type No = &'static str;
 
 /// One transaction about an order: everything it reads and writes.
-struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     member: &'a Member,
     state: &'a mut MemberState,
     actor: Actor,
@@ -62,7 +62,7 @@ impl Desk<'_> {
     }
 
     /// Ends a hold without the order: its value, or its use, is given back. Ended ones stay as they are.
-    fn end(&mut self, rid: &Rid, state: HoldState) -> Result<Option<Hold>, Fault> {
+    pub(crate) fn end(&mut self, rid: &Rid, state: HoldState) -> Result<Option<Hold>, Fault> {
         let defect = self.member.world.defect;
         let Some((order, ended)) = self.state.holds.get(rid).map(|(_, hold)| (hold.order.clone(), hold.state)) else {
             return Ok(None);
@@ -154,7 +154,7 @@ impl Desk<'_> {
 
 impl Member {
     /// One transaction about an order. `Err` of the inner result rolls everything back.
-    fn at_desk<T>(
+    pub(crate) fn at_desk<T>(
         self: &Rc<Self>,
         step: Step,
         actor: Actor,

@@ -7,7 +7,9 @@ use crate::member::Member;
 use crate::message::{Declined, Order, Wish};
 use crate::step::Step;
 use counterfoil_core::ids::Fingerprint;
+use counterfoil_core::protocol::Intent;
 use counterfoil_core::protocol::member::{Known, MemberView, cancel_open, gift};
+use counterfoil_core::reward::erasure::over;
 use counterfoil_core::reward::life::{Gift, PlayerMove, Verdict, player_move};
 use counterfoil_core::reward::recovery::{delete, reset, resolve, retry, retry_reward, reverse};
 use counterfoil_core::reward::{Actor, By, Refused, View};
@@ -42,6 +44,9 @@ impl Member {
             | Wish::Reset { .. }
             | Wish::Reverse { .. }
             | Wish::Delete => {}
+        }
+        if self.storage.read()?.buried.contains(&order.rid) && !self.world.has(Defect::BuriedChanged) {
+            return Ok(Err(Declined::Refused(over())));
         }
         if !matches!(self.known(&order.rid)?, Known::Decided(_)) {
             return Ok(Err(Declined::NotFound));
@@ -135,34 +140,37 @@ impl Member {
     }
 
     fn cancel(self: &Rc<Self>, order: &Order) -> Result<(), Fault> {
+        let open = self.storage.read()?.open.get(&order.rid).cloned();
+        open.map_or(Ok(()), |open| self.cancel_intent(Step::Operated, &open.intent, REASON))
+    }
+
+    /// Ends what is not decided, with a record of it.
+    pub(crate) fn cancel_intent(self: &Rc<Self>, step: Step, intent: &Intent, reason: &str) -> Result<(), Fault> {
         let at = self.now();
         let admin = Actor::named("admin:alice");
         let (pid, member_id) = (self.pid(), self.member_id());
-        let events = self.storage.transaction(Step::Operated, |state| {
-            let Some(open) = state.open.get(&order.rid).cloned() else {
-                return Ok(vec![]);
-            };
+        let events = self.storage.transaction(step, |state| {
             let wallet = state.wallet_at(at, self.world.defect);
             let view = MemberView {
-                known: state.known(&order.rid),
+                known: state.known(&intent.rid),
                 consumed: false,
-                member_uses: state.uses(open.intent.campaign()),
+                member_uses: state.uses(intent.campaign()),
                 member_days: &[],
                 wallet: &wallet,
                 next_ledger_row: state.next_ledger_row(),
-                opened_at: Some(open.opened_at),
+                opened_at: state.open.get(&intent.rid).map(|open| open.opened_at),
                 quote: None,
                 last_bought_at: None,
                 book: None,
                 member_id: &member_id,
                 pid: &pid,
             };
-            let decision = cancel_open(&view, &open.intent, (&admin, REASON), &self.world.names(), at);
+            let decision = cancel_open(&view, intent, (&admin, reason), &self.world.names(), at);
             self.remember_feed(state);
-            let events = state.apply(&open.intent, decision, (None, vec![]), &pid, at, self.world.defect)?;
+            let events = state.apply(intent, decision, (None, vec![]), &pid, at, self.world.defect)?;
             self.last_event.set(state.remembered);
-            state.open.remove(&order.rid);
-            state.due.done(Item::Open(order.rid));
+            state.open.remove(&intent.rid);
+            state.due.done(Item::Open(intent.rid));
             Ok(events)
         })?;
         self.publish(events);

@@ -19,6 +19,7 @@ use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::{Participant, Settled};
 use counterfoil_core::protocol::{CodeWish, Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish, backoff_ms};
 use counterfoil_core::quote::Quote;
+use counterfoil_core::reward::erasure::ERASED;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{Event, Wallet};
 use futures_channel::oneshot;
@@ -326,6 +327,9 @@ impl Member {
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
+        if let Some(fate) = self.fate_when_gone(intent)? {
+            return Ok(fate);
+        }
         let asked = Asked { shard: Some(PrepareAnswer::Prepared(prepared.clone())), ..Asked::default() };
         if self.pool_needed(intent, asked.shard.as_ref())?.is_some() {
             drop(self.start(intent.clone()));
@@ -354,6 +358,9 @@ impl Member {
         if let Some(fate) = self.known_fate(intent)? {
             return Ok(fate);
         }
+        if let Some(fate) = self.fate_when_gone(intent)? {
+            return Ok(fate);
+        }
         if self.world.has(Defect::PoolForgets) {
             return Ok(Fate::Aborted);
         }
@@ -364,6 +371,16 @@ impl Member {
         }
         drop(self.start(intent.clone()));
         Ok(Fate::Running)
+    }
+
+    /// Nothing becomes theirs who were erased and have not come back; and that word is kept, for they may come back with
+    /// the same key.
+    fn fate_when_gone(self: &Rc<Self>, intent: &Intent) -> Result<Option<Fate>, Fault> {
+        if !self.storage.read()?.gone || self.world.has(Defect::GrantedToErased) {
+            return Ok(None);
+        }
+        self.cancel_intent(Step::Decide, intent, ERASED)?;
+        Ok(Some(Fate::Aborted))
     }
 
     fn known_fate(self: &Rc<Self>, intent: &Intent) -> Result<Option<Fate>, Fault> {
@@ -505,7 +522,11 @@ impl Member {
                 self.storage.write(|state| state.due.plan(item, now, now))?;
             }
             Item::Report => outside.push((item, Box::pin(Rc::clone(self).ring_report()))),
-            Item::Pending | Item::Push | Item::Wake | Item::Returns => {
+            Item::Erase => {
+                let member = Rc::clone(self);
+                outside.push((item, Box::pin(async move { member.go_on_erasing().await })));
+            }
+            Item::Pending | Item::Push | Item::Wake | Item::Returns | Item::Campaigns => {
                 self.storage.write(|state| state.due.done(item))?;
             }
         }

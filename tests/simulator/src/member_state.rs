@@ -17,7 +17,7 @@ use counterfoil_core::reward::{Changes, RewardRecord};
 use counterfoil_core::time::{Instant, Utc};
 use counterfoil_core::wallet::booster;
 use counterfoil_core::wire::{Event, LedgerRow, Redemption, RedemptionStatus, RewardState, RewardValue, Wallet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// How long a commit leaves reporting to the request that made it, before the alarm does.
@@ -102,6 +102,16 @@ pub(crate) struct MemberState {
     pub(crate) outbox: BTreeMap<(String, u64), Rc<ReportRow>>,
     pub(crate) events: Vec<Rc<Event>>,
     pub(crate) due: Due,
+    /// An erasure has begun and is not done.
+    pub(crate) erasing: bool,
+    /// Erased, and nobody has come back since.
+    pub(crate) gone: bool,
+    pub(crate) erased_at: Option<Instant>,
+    pub(crate) erasures: u32,
+    /// What was theirs before they were erased.
+    pub(crate) buried: BTreeSet<Rid>,
+    /// Offers that went with them: their keys stay.
+    pub(crate) quotes_forgotten: BTreeSet<Rid>,
     /// Only for [`Defect::FeedFromMemory`]: the last number as the running object remembers it.
     pub(crate) remembered: Option<u64>,
 }

@@ -33,7 +33,8 @@ impl Member {
         };
         let at = self.now();
         self.storage.transaction(Step::Offered, |state| {
-            if state.quotes.contains_key(quote) {
+            // The key of a call stays known, whatever became of what it made.
+            if state.quotes.contains_key(quote) || state.quotes_forgotten.contains(quote) {
                 return Ok(TillAnswer::Made);
             }
             let asked = Offered {

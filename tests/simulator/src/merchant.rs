@@ -1,9 +1,10 @@
-//! A Merchant's shell, as far as fulfilment goes: whether the endpoint may be sent to, and who waits for it. As
-//! `edge/src/endpoints.rs` runs it.
+//! A Merchant's shell, as far as fulfilment goes: whether the endpoint may be sent to, and who waits for it, as
+//! `edge/src/endpoints.rs` runs it; and its keys ([`crate::merchant_keys`]).
 
 use crate::defect::Defect;
 use crate::disk::{Disk, Fault, Storage, Stored};
 use crate::due::{Due, Item, Net};
+use crate::merchant_keys::Keys;
 use crate::message::{Party, Reply, Request, TryOutcome};
 use crate::step::Step;
 use crate::world::World;
@@ -38,6 +39,7 @@ pub(crate) struct MerchantState {
     /// Grows whenever the endpoint is enabled again; 0 stands for no endpoint in messages.
     pub(crate) version: u32,
     pub(crate) waiters: BTreeMap<usize, Waiter>,
+    pub(crate) keys: Keys,
     pub(crate) due: Due,
 }
 
@@ -100,8 +102,8 @@ impl MerchantState {
 
 /// See the module.
 pub(crate) struct Merchant {
-    world: Rc<World>,
-    storage: Storage<MerchantState>,
+    pub(crate) world: Rc<World>,
+    pub(crate) storage: Storage<MerchantState>,
 }
 
 impl Merchant {
@@ -109,7 +111,7 @@ impl Merchant {
         Self { world: Rc::clone(world), storage: Storage::new(disk, world, Party::Merchant) }
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.world.clock(Party::Merchant)
     }
 
@@ -134,6 +136,7 @@ impl Merchant {
                 })?;
                 Ok(Reply::Done)
             }
+            Request::Keys(call) => self.keys(call),
             Request::Read => Ok(Reply::Done),
             Request::Redeem(_)
             | Request::Inquire { .. }
@@ -143,6 +146,8 @@ impl Merchant {
             | Request::Settled { .. }
             | Request::Undo { .. }
             | Request::Rules(_)
+            | Request::Revoked(_)
+            | Request::Erase
             | Request::Pull { .. }
             | Request::Ask { .. }
             | Request::Returned { .. }
@@ -178,7 +183,7 @@ impl Merchant {
         let (now, defect) = (self.now(), self.world.defect);
         let items = self.storage.transaction(Step::MerchantAlarm, |state| Ok(state.due.take(now, defect)))?;
         for item in items {
-            let done = self.wake(now).await;
+            let done = if item == Item::Campaigns { self.tell_campaigns().await } else { self.wake(now).await };
             self.world.survive(Party::Merchant, &self.storage, item, done);
         }
         if Net::of(defect) != Net::Never {

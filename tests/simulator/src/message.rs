@@ -188,6 +188,24 @@ pub(crate) enum TillAnswer {
     Overflow,
 }
 
+/// What an administrator wants of a merchant's keys.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyCall {
+    /// The next epoch mints; once for each key.
+    Rotate(String),
+    Revoke(u8),
+    Read,
+}
+
+/// A merchant's keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Ring {
+    /// None where it was revoked and no other was chosen.
+    pub(crate) minting: Option<u8>,
+    /// Revoked epochs, and whether every campaign has that in force.
+    pub(crate) revoked: Vec<(u8, bool)>,
+}
+
 /// What an administrator does to a campaign.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -201,11 +219,10 @@ pub(crate) enum Change {
     Recall(SeqRange),
     /// Everything minted so far, and the words.
     RecallAll,
-    Revoke(u8),
     AddAlias(&'static str),
     DropAlias(&'static str),
-    /// Mints so many more codes.
-    Mint(u32),
+    /// Mints so many more codes, of an epoch.
+    Mint(u32, u8),
     /// Codes of earlier epochs count as recalled from now on.
     MinEpoch(u8),
 }
@@ -279,6 +296,12 @@ pub(crate) enum Request {
     EndpointTested,
     /// The endpoint works again.
     Hurry,
+    /// An administrator's, to the Merchant.
+    Keys(KeyCall),
+    /// The Merchant's revoked epochs, all of them, to a Campaign.
+    Revoked(Rc<Vec<u8>>),
+    /// Who a Member was is to be forgotten.
+    Erase,
     /// To the fulfiller.
     Webhook(Rc<Webhook>),
     /// From the fulfiller, signed.
@@ -369,6 +392,8 @@ pub(crate) enum Reply {
     },
     /// HTTP from outside.
     Http(Http),
+    /// A merchant's keys as they stand.
+    Keys(Ring),
     Done,
 }
 

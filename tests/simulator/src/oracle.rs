@@ -4,7 +4,9 @@ use crate::due::{Due, Item};
 use crate::member::place;
 use crate::member_state::{MemberState, Record, count};
 use crate::message::{Answer, Asked, CheckoutCall, Declined, Order, Party, RedeemCall, Request, Wanted, Wish};
+use crate::oracle_erased::erased;
 use crate::oracle_holds::{holds, kept_uses};
+use crate::oracle_keys::KnownKeys;
 use crate::oracle_limits::Limits;
 use crate::oracle_reward::{endpoint, recorder, rewards};
 use crate::outcome::Violation;
@@ -55,6 +57,7 @@ pub(crate) struct Oracle {
     members: Vec<Rc<MemberState>>,
     shards: Vec<Rc<ShardState>>,
     pub(crate) limits: Limits,
+    pub(crate) keys: KnownKeys,
     pub(crate) pools: BTreeMap<usize, Rc<PoolState>>,
     /// Promo codes that somebody may have seen, and whose they are.
     pub(crate) shown: BTreeMap<(usize, String), Rid>,
@@ -160,6 +163,9 @@ impl Oracle {
             | Request::Settled { .. }
             | Request::Undo { .. }
             | Request::Rules(_)
+            | Request::Keys(_)
+            | Request::Revoked(_)
+            | Request::Erase
             | Request::Pull { .. }
             | Request::Ask { .. }
             | Request::Returned { .. }
@@ -257,7 +263,7 @@ impl Oracle {
             Party::Campaign(n) => self.campaign(world, n),
             Party::Pool(n) => self.pool(world, n),
             Party::Recorder(n) => recorder(world, n),
-            Party::Merchant => endpoint(world),
+            Party::Merchant => endpoint(world).and_then(|()| self.keys(world)),
             Party::Fulfiller | Party::Outside(_) => Ok(()),
         };
         if let Err(violation) = checked {
@@ -290,7 +296,11 @@ impl Oracle {
             });
             ensure(kept, "I4", || format!("{}: what was acknowledged is gone", self.name(rid, &promise.fp)))?;
         }
-        self.cancelled(n, &before, &now)?;
+        let ending = now.erasing || now.erasures != before.erasures;
+        if !ending {
+            self.cancelled(n, &before, &now)?;
+        }
+        erased(world, n, &now)?;
         rewards(world, n, &before, &now)?;
         self.sold(world, n, &before, &now)?;
         holds(world, n, &before, &now)?;
@@ -505,7 +515,16 @@ fn follows(from: RedemptionStatus, to: RedemptionStatus) -> bool {
 
 /// I9: numbers from 1 without gaps, and what was said is never said otherwise.
 fn feed(n: usize, before: &MemberState, now: &MemberState) -> Checked {
-    let numbered = (1..).zip(&now.events).all(|(seq, event)| event.seq == seq);
+    let first = now.events.first().map_or(1, |event| event.seq);
+    let last = before.events.last().map_or(0, |event| event.seq);
+    if now.erasures != before.erasures {
+        // Nothing but the last number is left.
+        return ensure(now.events.len() <= 1 && (last == 0 || first >= last), "I9", || {
+            format!("M{n} was erased, and their feed has {} events", now.events.len())
+        });
+    }
+    ensure(now.erasures > 0 || first == 1, "I9", || format!("M{n}'s feed has lost its beginning"))?;
+    let numbered = (first..).zip(&now.events).all(|(seq, event)| event.seq == seq);
     ensure(numbered, "I9", || format!("M{n}'s feed has a gap or a repeat"))?;
     let kept = before.events.len() <= now.events.len()
         && before.events.iter().zip(&now.events).all(|(before, now)| Rc::ptr_eq(before, now));

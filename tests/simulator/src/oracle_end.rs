@@ -6,6 +6,7 @@ use crate::member_run::OVERFLOW;
 use crate::member_state::{MemberState, count};
 use crate::message::Party;
 use crate::oracle::{Checked, Command, NET_MS, Oracle, ensure, is_parked};
+use crate::oracle_erased::all_erased;
 use crate::oracle_reward::{finished, unfinished};
 use crate::outcome::Violation;
 use crate::shard_state::{Pending, ShardState};
@@ -27,7 +28,11 @@ impl Oracle {
                         .get(n)
                         .is_some_and(|shard| is_parked(world, Party::Shard(n), &shard.safe().due, Item::Pending))
                 };
+                // A shard that has a use of theirs too many asks first: it hears of it when that item is tried again.
+                let undo =
+                    state.undo.keys().any(|(rid, _)| is_parked(world, Party::Member(n), &state.due, Item::Undo(*rid)));
                 is_parked(world, Party::Member(n), &state.due, Item::Open(*rid))
+                    || undo
                     || world.shards_of(at).any(|(n, _)| kept(n))
                     || (world.pools.iter().enumerate())
                         .any(|(n, pool)| is_parked(world, Party::Pool(n), &pool.safe().due, Item::Pending))
@@ -49,6 +54,7 @@ impl Oracle {
                 })?;
             }
             unfinished(world, n, &state)?;
+            all_erased(world, n, &state)?;
         }
         self.check_stock(world)?;
         for (n, disk) in world.shards.iter().enumerate() {
@@ -87,6 +93,7 @@ impl Oracle {
 
     /// When all schedules have run out: everything has come to its end, and everybody knows.
     pub(crate) fn check_end(&self, world: &World) -> Checked {
+        self.keys_known(world)?;
         for (n, disk) in world.members.iter().enumerate() {
             finished(world, n, &disk.safe())?;
         }

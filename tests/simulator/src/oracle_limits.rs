@@ -6,7 +6,7 @@ use crate::member_state::{MemberState, Record};
 use crate::message::{Change, Party};
 use crate::oracle::{Checked, Oracle, armed, ensure};
 use crate::outcome::Violation;
-use crate::portion_store::{amount_of, is_over, limit_of};
+use crate::portion_store::{amount_of, limit_of};
 use crate::shard_state::{Charge, ShardState};
 use crate::world::World;
 use counterfoil_core::calendar::Day;
@@ -90,7 +90,10 @@ impl Limits {
     /// Notes which meters are full now.
     fn look(&mut self, world: &World, campaign: usize) {
         let Some(current) = world.campaigns.get(campaign).map(|disk| Rc::clone(&disk.safe().rules)) else { return };
-        if current.total.is_none() && current.budget.is_none() && current.windows.is_empty() {
+        // Shards may work by older rules.
+        let of_shards = world.shards_of(campaign).filter_map(|(_, shard)| shard.rules.clone());
+        let rules: Vec<Rc<Rules>> = of_shards.chain([current]).collect();
+        if rules.iter().all(|rules| rules.total.is_none() && rules.budget.is_none() && rules.windows.is_empty()) {
             return;
         }
         let now = world.now();
@@ -105,8 +108,6 @@ impl Limits {
             world.shards_of(campaign).flat_map(|(_, shard)| shard.days.keys().copied().collect::<Vec<_>>()).collect();
         days.push(Day(i32::try_from(now.0.div_euclid(DAY_MS)).unwrap_or_default()));
         days.dedup();
-        let rules: Vec<Rc<Rules>> =
-            world.shards_of(campaign).filter_map(|(_, shard)| shard.rules.clone()).chain([current]).collect();
         for meter in days.into_iter().flat_map(meters) {
             let full = rules.iter().any(|rules| {
                 let amount = if meter == Meter::Budget { rules.charge().unwrap_or(u64::MAX) } else { 1 };
@@ -204,10 +205,8 @@ impl Oracle {
         let Some(rules) = &now.rules else { return Ok(()) };
         for (meter, kept) in &now.portions {
             let portion = kept.portion;
-            // What is long over is forgotten, and made anew where something old still asks for it.
-            let over = is_over(meter, &Meter::Total, world.now().plus_ms(DAY_MS), None);
             let old = before.portions.get(meter).map(|kept| kept.portion);
-            if let Some(old) = old.filter(|_| !over) {
+            if let Some(old) = old {
                 let grows = old.base <= portion.base
                     && old.given <= portion.given
                     && old.spent <= portion.spent
@@ -221,8 +220,7 @@ impl Oracle {
             })?;
             let campaign = world.campaigns.get(campaign).map(|disk| disk.safe());
             let given = campaign.and_then(|state| state.lots.get(&(*meter, own)).map(|row| row.lot.given));
-            let forgotten = given.is_none() && over;
-            ensure(forgotten || portion.given <= given.unwrap_or_default(), "portions", || {
+            ensure(portion.given <= given.unwrap_or_default(), "portions", || {
                 format!("P{n} has {} of {}, {given:?} were given", portion.given, meter.name())
             })?;
             if kept.surplus > 0 || portion.returned > kept.told {
@@ -264,6 +262,8 @@ impl Oracle {
             ensure(!limits.recalled.contains(&campaign) || facts.alias.is_none(), "rules", || {
                 format!("P{n} takes a word after everything was recalled")
             })?;
+            let dead = facts.alias.is_none() && self.keys.in_force.contains(&facts.epoch);
+            ensure(!dead, "rules", || format!("P{n} takes a code of epoch {}, which is revoked", facts.epoch))?;
             let admitted = limits.since(campaign, floor).any(|rules| admits(rules, facts));
             ensure(admitted, "rules", || format!("P{n} takes {seq}, which no rules since version {floor} admit"))?;
         }

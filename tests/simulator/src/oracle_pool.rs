@@ -165,6 +165,8 @@ impl Oracle {
             }
             (TillCall::Offer { .. } | TillCall::CancelOffer { .. } | TillCall::Adjust { .. }, _) => true,
         };
+        // Offers of somebody who was erased are gone.
+        let kept = kept || (state.erasures > 0 && !matches!(call, TillCall::Adjust { .. }));
         ensure(kept, "I4", || format!("M{member}: a till was told what is not durable"))
     }
 

@@ -12,7 +12,9 @@ use counterfoil_core::audit::NOTHING_BEFORE;
 use counterfoil_core::limits::BACKOFF_MAX_MS;
 use counterfoil_core::reward::{MOVES, RewardRecord};
 use counterfoil_core::webhook::schedule::delay_ms;
-use counterfoil_core::wire::{HoldState, LedgerRow, RedemptionStatus, RewardState, RewardType, RewardValue};
+use counterfoil_core::wire::{
+    HoldState, LedgerRow, RedemptionStatus, RewardMove, RewardState, RewardType, RewardValue,
+};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -26,7 +28,7 @@ pub(crate) fn rewards(world: &World, n: usize, before: &MemberState, now: &Membe
         if known.is_some_and(|known| Rc::ptr_eq(known, record)) {
             continue;
         }
-        moves(world, n, known.map(|known| &**known), record)?;
+        moves(world, n, (known.map(|known| &**known), now.erasures != before.erasures), record)?;
         schedule(world, n, record)?;
         guard(world, n, record)?;
     }
@@ -44,10 +46,15 @@ fn name(record: &RewardRecord) -> String {
 }
 
 /// Only legal moves, none of them lost, and none of an overdue reward but by the clock.
-fn moves(world: &World, n: usize, known: Option<&RewardRecord>, record: &RewardRecord) -> Checked {
+fn moves(world: &World, n: usize, (known, erased): (Option<&RewardRecord>, bool), record: &RewardRecord) -> Checked {
     let told = known.map_or(&[][..], |known| &known.reward.moves);
     let moves = &record.reward.moves;
-    ensure(moves.starts_with(told), "I4", || format!("M{n}: a move of a reward is gone: {}", name(record)))?;
+    // An erasure takes names and reasons out.
+    let went = |step: &RewardMove| (step.from, step.to, step.at);
+    let same = |(now, told): (&RewardMove, &RewardMove)| now == told || (erased && went(now) == went(told));
+    ensure(moves.len() >= told.len() && moves.iter().zip(told).all(same), "I4", || {
+        format!("M{n}: a move of a reward is gone: {}", name(record))
+    })?;
     let clock = world.clock(Party::Member(n));
     let mut from = told.last().map(|step| step.to);
     for step in moves.iter().skip(told.len()) {
@@ -138,6 +145,10 @@ fn effects(n: usize, now: &MemberState) -> Checked {
             ensure(rows.count() == 0, "I11", || format!("M{n} has effects of what was not granted"))?;
             continue;
         }
+        if now.erasing || now.buried.contains(rid) {
+            // What it gave and what it cost was forfeited with the rest.
+            continue;
+        }
         payment(n, record, &rows.clone().collect::<Vec<_>>())?;
         let spent = record.doc.points_spent.is_some();
         let paid = |id: &String| spent && record.doc.ledger.iter().any(|line| line.ledger_id == *id);
@@ -162,7 +173,11 @@ fn effects(n: usize, now: &MemberState) -> Checked {
 
 /// I10, I12: replaying the ledger gives the balances, after each row and in all; and each row says what boosters made.
 fn ledger(n: usize, before: &MemberState, now: &MemberState) -> Checked {
-    let kept = now.ledger.iter().zip(&before.ledger).all(|(now, before)| Rc::ptr_eq(now, before));
+    let erased = now.erasures != before.erasures;
+    let but_who = |now: &LedgerRow, before: &LedgerRow| LedgerRow { by: before.by.clone(), ..now.clone() } == *before;
+    let same =
+        |now: &Rc<LedgerRow>, before: &Rc<LedgerRow>| Rc::ptr_eq(now, before) || (erased && but_who(now, before));
+    let kept = now.ledger.iter().zip(&before.ledger).all(|(now, before)| same(now, before));
     ensure(kept && now.ledger.len() >= before.ledger.len(), "I12", || format!("M{n}: a ledger row changed"))?;
     let mut sums: BTreeMap<(&str, Option<&str>), i64> = BTreeMap::new();
     for row in now.ledger.iter().filter(|row| row.asset != "reward") {

@@ -5,7 +5,7 @@ use crate::defect::Defect;
 use crate::disk::Fault;
 use crate::member::place;
 use crate::member_state::Record;
-use crate::message::{Answer, Change, Order, Party, ReadCode, RedeemCall, Reply, Request, Wish};
+use crate::message::{Answer, Change, KeyCall, Order, Party, ReadCode, RedeemCall, Reply, Request, Ring, Wish};
 use crate::outcome::Violation;
 use crate::scenario::{Action, Redeem, What};
 use crate::step::{Fault as Kind, Step};
@@ -18,6 +18,8 @@ use std::pin::pin;
 use std::rc::Rc;
 
 const PATIENCE_MS: i64 = 15_000;
+/// How often an administrator looks whether a revocation is in force.
+const LOOKS: u32 = 8;
 
 impl World {
     /// Carries an action out; `number` tells who it is.
@@ -89,8 +91,32 @@ impl World {
             What::Test => self.spawn(party, async move {
                 let _ = world.ask(Party::Merchant, Step::Test, Request::EndpointTested).await;
             }),
+            What::Erase { member, tries } => self.spawn(party, async move {
+                for _ in 0..tries {
+                    if world.ask(Party::Member(member), Step::Erase, Request::Erase).await.is_ok() {
+                        let state = world.members.get(member).map(|disk| disk.safe()).unwrap_or_default();
+                        if state.erasures == 0 {
+                            world.violated(Violation::new(
+                                "I4",
+                                format!("M{member}: an acknowledged erasure is not done"),
+                            ));
+                        }
+                        return;
+                    }
+                    world.delay(1_000).await;
+                }
+            }),
+            What::Keys { call, tries } => self.spawn(party, async move { world.keys(call, tries).await }),
             What::Administer { campaign, change, tries } => self.spawn(party, async move {
                 for _ in 0..tries {
+                    // The Worker asks which epoch mints.
+                    let mut change = change.clone();
+                    if let Change::Mint(_, epoch) = &mut change {
+                        let Some(minting) = world.ask_keys(KeyCall::Read).await.and_then(|ring| ring.minting) else {
+                            continue;
+                        };
+                        *epoch = minting;
+                    }
                     let request = Request::Administer(change.clone());
                     let answer = world.ask(Party::Campaign(campaign), Step::Administer, request).await;
                     if let Ok(Reply::Administered { version, in_force }) = answer {
@@ -139,6 +165,41 @@ impl World {
             many => fitting.get(pick.checked_rem(many)?)?,
         };
         order(chosen.0, chosen.1, None)
+    }
+
+    /// An administrator rotates or revokes, and waits until that is in force.
+    async fn keys(self: &Rc<Self>, call: KeyCall, tries: u32) {
+        if let KeyCall::Rotate(key) = &call {
+            self.oracle.borrow_mut().keys.rotations.insert(key.clone());
+        }
+        for _ in 0..tries {
+            if self.ask_keys(call.clone()).await.is_some() {
+                break;
+            }
+            self.delay(500).await;
+        }
+        let KeyCall::Revoke(epoch) = call else { return };
+        for _ in 0..LOOKS {
+            let ring = self.ask_keys(KeyCall::Read).await;
+            if ring.is_some_and(|ring| ring.revoked.contains(&(epoch, true))) {
+                return;
+            }
+            self.delay(2_000).await;
+        }
+    }
+
+    async fn ask_keys(self: &Rc<Self>, call: KeyCall) -> Option<Ring> {
+        let before = self.oracle.borrow().keys.revoked.clone();
+        let revoke = if let KeyCall::Revoke(epoch) = &call { Some(*epoch) } else { None };
+        let Ok(Reply::Keys(ring)) = self.ask(Party::Merchant, Step::Keys, Request::Keys(call)).await else {
+            return None;
+        };
+        self.oracle.borrow_mut().keys.revoked.extend(revoke);
+        let checked = self.oracle.borrow_mut().shown_keys(self, &ring, &before);
+        if let Err(violation) = checked {
+            self.violated(violation);
+        }
+        Some(ring)
     }
 
     pub(crate) async fn ask(self: &Rc<Self>, to: Party, step: Step, request: Request) -> Result<Reply, Fault> {

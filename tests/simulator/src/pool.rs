@@ -102,6 +102,9 @@ impl Pool {
             | Request::Recognise { .. }
             | Request::Prepare { .. }
             | Request::Rules(_)
+            | Request::Keys(_)
+            | Request::Revoked(_)
+            | Request::Erase
             | Request::Pull { .. }
             | Request::Ask { .. }
             | Request::Returned { .. }

@@ -15,8 +15,9 @@ use counterfoil_core::wire::Budget;
 pub(crate) const RETURN_AFTER_MS: i64 = 200;
 /// What the Campaign may have heard already is told again this much later.
 const TELL_AGAIN_MS: i64 = 5_000;
-/// How long the portion of a window is kept after its end.
-const KEPT_DAYS: i64 = 8;
+
+/// For [`Defect::PortionForgotten`].
+const FORGOTTEN_AFTER_DAYS: i64 = 2;
 
 /// A row of the table.
 #[derive(Clone, Debug)]
@@ -27,22 +28,13 @@ pub(crate) struct Kept {
     /// What came back since it was last looked at.
     pub(crate) surplus: u64,
     currency: Option<String>,
+    /// Whether there is such a limit just now. What is used and given back without one is made up for when it comes again.
+    counts: bool,
 }
 
 /// The limit that is counted by a meter, and its currency where it has one.
 pub(crate) fn limit_of<'a>(rules: &'a Rules, meter: &Meter) -> Option<(u64, &'a str)> {
     meter.limit(rules.total, &rules.windows, rules.budget.as_ref())
-}
-
-/// Whether a window is so long over, by UTC and by another that is looked at, that nothing of it is kept.
-pub(crate) fn is_over(meter: &Meter, beside: &Meter, now: Instant, defect: Option<Defect>) -> bool {
-    let today = now.0.div_euclid(DAY_MS);
-    let looked_at = match beside {
-        // What was accepted long ago is charged to windows of that time: they must not push each other out.
-        Meter::Window(_, first) if defect != Some(Defect::KeptTooShort) => i64::from(first.0).min(today),
-        Meter::Window(..) | Meter::Total | Meter::Budget => today,
-    };
-    meter.last_day().is_some_and(|last| i64::from(last.0) < looked_at - KEPT_DAYS)
 }
 
 /// Whether a charge counts against a meter.
@@ -67,21 +59,28 @@ impl ShardState {
         }
     }
 
-    /// This shard's part of a limit; where it has had none, what was used without counts as taken.
+    /// This shard's part of a limit; where it has had none, what was used without counts as taken. It is never forgotten: its
+    /// Campaign would take it for an answer that was lost, and say it again.
     pub(crate) fn portion(&mut self, meter: &Meter, rules: &Rules, now: Instant, defect: Option<Defect>) -> Portion {
         if let Some(kept) = self.portions.get(meter) {
             return kept.portion;
         }
         let portion = Portion::default().counted(self.taken(meter, rules.budget.as_ref()));
         self.put_portion(meter, portion, rules.budget.as_ref());
-        self.portions.retain(|known, _| known == meter || !is_over(known, meter, now, defect));
+        if defect == Some(Defect::PortionForgotten) {
+            let today = now.0.div_euclid(DAY_MS);
+            self.portions.retain(|known, _| {
+                known == meter || known.last_day().is_none_or(|last| i64::from(last.0) + FORGOTTEN_AFTER_DAYS > today)
+            });
+        }
         portion
     }
 
     pub(crate) fn put_portion(&mut self, meter: &Meter, portion: Portion, budget: Option<&Budget>) {
         let currency = budget.filter(|_| *meter == Meter::Budget).map(|budget| budget.currency.clone());
-        let (told, surplus) = self.portions.get(meter).map_or((0, 0), |kept| (kept.told, kept.surplus));
-        self.portions.insert(*meter, Kept { portion, told, surplus, currency });
+        let known = self.portions.get(meter).map(|kept| (kept.told, kept.surplus, kept.counts));
+        let (told, surplus, counts) = known.unwrap_or((0, 0, true));
+        self.portions.insert(*meter, Kept { portion, told, surplus, currency, counts });
     }
 
     /// A redemption takes its part.
@@ -96,7 +95,7 @@ impl ShardState {
     pub(crate) fn refund(&mut self, charge: &Charge, now: Instant, defect: Option<Defect>) {
         let mut any = false;
         let times = if defect == Some(Defect::RefundedTwice) { 2 } else { 1 };
-        for (meter, kept) in &mut self.portions {
+        for (meter, kept) in self.portions.iter_mut().filter(|(_, kept)| kept.counts) {
             let amount = match meter {
                 Meter::Total => 1,
                 Meter::Window(kind, first) if (*first..=first.last_of(*kind)).contains(&charge.day) => 1,
@@ -158,6 +157,9 @@ impl ShardState {
             let taken = self.taken(&meter, new.budget.as_ref());
             let counted = if defect == Some(Defect::BaseForgotten) { portion } else { portion.counted(taken) };
             self.put_portion(&meter, counted, new.budget.as_ref());
+            if let Some(kept) = self.portions.get_mut(&meter) {
+                kept.counts = limit_of(new, &meter).is_some();
+            }
             let other = old.and_then(|old| limit_of(old, &meter)) != limit_of(new, &meter);
             if other && defect != Some(Defect::LoweredKept) {
                 self.hand_back(&meter, counted, 0, new, now);

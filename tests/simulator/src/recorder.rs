@@ -85,6 +85,9 @@ impl Recorder {
             | Request::Settled { .. }
             | Request::Undo { .. }
             | Request::Rules(_)
+            | Request::Keys(_)
+            | Request::Revoked(_)
+            | Request::Erase
             | Request::Pull { .. }
             | Request::Ask { .. }
             | Request::Returned { .. }

@@ -2,8 +2,10 @@
 
 use crate::draw::{Manner, bonus, campaign, change, mrefs, order, redeem, redeem_as, redemption, rewarding};
 use crate::fault::{Bias, Cut};
-use crate::message::{Change, CheckoutCall, RedeemCall, Stocking, TillCall, Wish};
+use crate::member_run::pool_name;
+use crate::message::{Change, CheckoutCall, KeyCall, RedeemCall, Stocking, TillCall, Wish};
 use crate::prng::Prng;
+use crate::shop::codes;
 use crate::step::{Fault, Step};
 use counterfoil_core::ids::{IdKey, Mref};
 use counterfoil_core::keys::MerchantId;
@@ -66,6 +68,16 @@ pub(crate) enum What {
         call: Rc<CheckoutCall>,
         tries: u32,
     },
+    /// An administrator erases a member.
+    Erase {
+        member: usize,
+        tries: u32,
+    },
+    /// An administrator rotates or revokes keys.
+    Keys {
+        call: KeyCall,
+        tries: u32,
+    },
     /// An administrator tests the endpoint, with success.
     Test,
 }
@@ -96,35 +108,61 @@ pub(crate) const ISSUED_FIRST: u32 = 1;
 impl Scenario {
     pub(crate) fn of(seed: u64, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mut draw = Prng::new(seed, 0x5ce);
+        let mut scenario = Self::drawn(&mut draw, id_key, merchant);
+        scenario.erase_some(&mut draw);
+        scenario
+    }
+
+    /// Now and then somebody is erased, about when they have done something, and mostly comes back.
+    fn erase_some(&mut self, draw: &mut Prng) {
+        if !draw.once_in(3) {
+            return;
+        }
+        for _ in 0..=draw.below(2) {
+            let Some(action) = self.actions.get(draw.index(self.actions.len())) else { return };
+            let member = match &action.what {
+                What::Redeem(redeem) => redeem.member,
+                What::Order { member, .. } | What::Till { member, .. } | What::Checkout { member, .. } => *member,
+                What::Administer { .. } | What::Stock { .. } | What::Keys { .. } | What::Erase { .. } | What::Test => {
+                    continue;
+                }
+            };
+            let near = [60, 3_000, 14_000, 60_000].get(draw.index(4)).copied().unwrap_or(60);
+            let at_ms = action.at_ms + draw.between(0, near);
+            self.actions.push(Action { at_ms, what: What::Erase { member, tries: 2 } });
+        }
+    }
+
+    fn drawn(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
         match draw.below(50) {
-            38..=49 => return Self::limits(&mut draw, id_key, merchant),
-            34..=37 => return Self::checkout(&mut draw, id_key, merchant),
-            26..=33 => return Self::shop(&mut draw, id_key, merchant),
-            23..=25 => return Self::cancelled(&mut draw, id_key, merchant),
-            21 | 22 => return Self::disabled(&mut draw, id_key, merchant),
-            20 => return Self::boosted(&mut draw, id_key, merchant),
-            13..=18 => return Self::fulfilled(&mut draw, id_key, merchant),
-            19 => return Self::disabled(&mut draw, id_key, merchant),
-            12 => return Self::crowd(&mut draw, id_key, merchant),
-            0..=2 => return Self::inquired(&mut draw, id_key, merchant),
-            3 => return Self::changing(&mut draw, id_key, merchant),
-            4 => return Self::silent(&mut draw, id_key, merchant),
+            38..=49 => return Self::limits(draw, id_key, merchant),
+            34..=37 => return Self::checkout(draw, id_key, merchant),
+            26..=33 => return Self::shop(draw, id_key, merchant),
+            23..=25 => return Self::cancelled(draw, id_key, merchant),
+            21 | 22 => return Self::disabled(draw, id_key, merchant),
+            20 => return Self::boosted(draw, id_key, merchant),
+            13..=18 => return Self::fulfilled(draw, id_key, merchant),
+            19 => return Self::disabled(draw, id_key, merchant),
+            12 => return Self::crowd(draw, id_key, merchant),
+            0..=2 => return Self::inquired(draw, id_key, merchant),
+            3 => return Self::changing(draw, id_key, merchant),
+            4 => return Self::silent(draw, id_key, merchant),
             _ => {}
         }
         let members = 1 + draw.index(3);
         let mrefs = mrefs(id_key, merchant, members);
-        let campaigns: Vec<Rules> = (1..=1 + draw.below(2)).map(|n| campaign(&mut draw, n)).collect();
+        let campaigns: Vec<Rules> = (1..=1 + draw.below(2)).map(|n| campaign(draw, n)).collect();
         let mut actions = Vec::new();
         let mut at_ms = 0;
         for _ in 0..=draw.below(3) {
             for _ in 0..=draw.below(5) {
                 let close = draw.between(0, 60);
-                let redeem = redeem(&mut draw, &mrefs, &campaigns);
+                let redeem = redeem(draw, &mrefs, &campaigns);
                 actions.extend(redeem.map(|redeem| Action { at_ms: at_ms + close, what: What::Redeem(redeem) }));
             }
             if draw.once_in(2) {
                 let campaign = draw.index(campaigns.len());
-                let change = change(&mut draw);
+                let change = change(draw);
                 let what = What::Administer { campaign, change, tries: u32::from(draw.once_in(2)) + 1 };
                 let near = draw.between(-40, 400);
                 actions.push(Action { at_ms: (at_ms + near).max(0), what });
@@ -298,11 +336,23 @@ impl Scenario {
         }
     }
 
-    /// Many members at one moment at one shard, so that it commits in groups.
+    /// Many members at one moment at one shard, so that it commits in groups; or at one pool.
     fn crowd(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mrefs = mrefs(id_key, merchant, 6);
-        let campaigns = vec![campaign(draw, 1)];
+        let mut rules = campaign(draw, 1);
         let mut actions = Vec::new();
+        let pools = usize::from(draw.once_in(2));
+        if pools > 0 {
+            rules.reward.pool_id = Some(pool_name(0));
+            (rules.kind, rules.uses_per_code) = (CampaignKind::Shared, None);
+            (rules.per_member, rules.total) = (Some(3), None);
+            // More than a balance can be is not modelled with a pool.
+            if let RewardValue::Amount { amount } = &mut rules.reward.value {
+                *amount = (*amount).min(25);
+            }
+            actions.push(Action { at_ms: 0, what: What::Stock { pool: 0, stocking: codes(0, 8), tries: 3 } });
+        }
+        let campaigns = vec![rules];
         for (wave, at_ms) in [(0, 0), (1, 4_000), (2, 8_000)] {
             // The first one alone makes the shard pull its rules.
             for member in 0..if wave == 0 { 1 } else { mrefs.len() } {
@@ -310,11 +360,12 @@ impl Scenario {
                 actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
             }
         }
-        let bias = Bias { focus: Some(Step::Consume), near: true, ..Bias::default() };
+        let bias =
+            Bias { focus: Some(if pools > 0 { Step::Taken } else { Step::Consume }), near: true, ..Bias::default() };
         Self {
             mrefs,
             campaigns,
-            pools: 0,
+            pools,
             actions,
             probes: vec![],
             quiet_after_ms: 8_000 + draw.between(5_000, 60_000),
@@ -345,7 +396,8 @@ impl Scenario {
     }
 
     /// Members who may redeem once try twice, the second time just as the shard asks what became of the first:
-    /// when that one died on its way, both are decided at the same moment.
+    /// when that one died on its way, both are decided at the same moment. Some are erased in between, and come back with the
+    /// same key.
     fn inquired(draw: &mut Prng, id_key: &IdKey, merchant: &MerchantId) -> Self {
         let mrefs = mrefs(id_key, merchant, 3);
         let mut rules = campaign(draw, 1);
@@ -358,8 +410,14 @@ impl Scenario {
         let mut actions = Vec::new();
         let mut at_ms = 0;
         for (member, seq) in (0..mrefs.len()).zip((0..).step_by(2)) {
-            for (key, after_ms) in [(0, 0), (1, INQUIRE_AFTER_MS + draw.between(-20, 45))] {
-                let redeem = redemption(&mrefs, member, u64::from(key), (1, seq + key), &Manner::default());
+            let erased = draw.once_in(3);
+            if erased {
+                let at_ms = at_ms + draw.between(500, INQUIRE_AFTER_MS - 500);
+                actions.push(Action { at_ms, what: What::Erase { member, tries: 1 } });
+            }
+            for (key, after_ms) in [(0, 0), (1, INQUIRE_AFTER_MS + draw.between(if erased { 15 } else { -20 }, 55))] {
+                let (name, seq) = if erased { (0, seq) } else { (key, seq + key) };
+                let redeem = redemption(&mrefs, member, u64::from(name), (1, seq), &Manner::default());
                 let redeem = redeem.map(|redeem| Redeem { tries: 1 + key, ..redeem });
                 actions.extend(redeem.map(|redeem| Action { at_ms: at_ms + after_ms, what: What::Redeem(redeem) }));
             }

@@ -2,7 +2,7 @@
 
 use crate::draw::{Manner, campaign, mrefs, redemption, with_code};
 use crate::fault::Bias;
-use crate::message::{Change, ReadCode, Wish};
+use crate::message::{Change, KeyCall, ReadCode, Wish};
 use crate::prng::Prng;
 use crate::scenario::{Action, Redeem, Scenario, What};
 use crate::step::{Fault, Step};
@@ -89,7 +89,7 @@ fn change(draw: &mut Prng) -> Change {
             let from = u32::try_from(draw.below(u64::from(OPEN_CODES))).unwrap_or(0);
             Change::Recall(SeqRange { from, to: from + 2 })
         }
-        14 => Change::Revoke(0),
+        14 => Change::Mint(2, 0),
         15 => Change::AddAlias(word),
         16 => Change::DropAlias(word),
         17 if !draw.once_in(3) => Change::RecallAll,
@@ -159,6 +159,15 @@ impl Scenario {
                 let what = What::Administer { campaign, change, tries: 2 };
                 let near = if draw.once_in(2) { 120 } else { 6_000 };
                 actions.push(Action { at_ms: at_ms + draw.between(0, near), what });
+            }
+            if draw.once_in(4) {
+                let call = if draw.once_in(2) {
+                    KeyCall::Rotate(format!("rotation-{key}"))
+                } else {
+                    KeyCall::Revoke(u8::from(draw.once_in(3)))
+                };
+                let near = if draw.once_in(2) { 120 } else { 6_000 };
+                actions.push(Action { at_ms: at_ms + draw.between(0, near), what: What::Keys { call, tries: 3 } });
             }
             for _ in 0..draw.below(3) {
                 let wish = match draw.below(4) {

@@ -144,6 +144,9 @@ impl Shard {
             | Request::Ask { .. }
             | Request::Returned { .. }
             | Request::Report(_)
+            | Request::Keys(_)
+            | Request::Revoked(_)
+            | Request::Erase
             | Request::EndpointFor { .. }
             | Request::EndpointResult { .. }
             | Request::EndpointTested

@@ -42,7 +42,7 @@ fn goods(draw: &mut Prng, number: u64, pools: usize) -> RewardDefinition {
     sold
 }
 
-fn codes(from: u64, to: u64) -> Stocking {
+pub(crate) fn codes(from: u64, to: u64) -> Stocking {
     Stocking::Add(Rc::new((from..to).map(|n| format!("c{n}")).collect()))
 }
 

@@ -51,6 +51,9 @@ named! {
         Hurry = "hurry E>M",
         Operate = "operate W>M",
         Test = "test W>E",
+        Keys = "keys W>E",
+        Revoked = "revoked E>C",
+        Erase = "erase W>M",
         Pull = "pull P>C",
         Push = "push C>P",
         Ask = "ask P>C",
@@ -91,9 +94,12 @@ named! {
         HoldMoved = "M writes hold",
         HoldEnded = "M ends hold",
         OrderPlaced = "M places order",
+        Erased = "M writes erasure",
         Record = "R writes report",
         Endpoint = "E writes endpoint",
         Woken = "E writes woken",
+        KeysWritten = "E writes keys",
+        Informed = "E writes informed",
         Change = "C writes change",
         Register = "C writes shard",
         Told = "C writes told",
@@ -189,6 +195,9 @@ impl Step {
             | Self::Callback
             | Self::Operate
             | Self::Test
+            | Self::Keys
+            | Self::Revoked
+            | Self::Erase
             | Self::Pull
             | Self::Push
             | Self::Ask
@@ -237,6 +246,9 @@ impl Step {
             | Self::HoldMoved
             | Self::HoldEnded
             | Self::OrderPlaced
+            | Self::Erased
+            | Self::KeysWritten
+            | Self::Informed
             | Self::Acknowledge => Kind::Commit,
             Self::MemberAlarm | Self::ShardAlarm | Self::CampaignAlarm | Self::MerchantAlarm | Self::PoolAlarm => {
                 Kind::Alarm
@@ -248,7 +260,8 @@ impl Step {
     pub(crate) const fn weight(self) -> u64 {
         match self {
             Self::Undo | Self::Cancelled | Self::Hurry | Self::Test => 8,
-            Self::UseBack | Self::Hurried | Self::Woken | Self::Undone => 16,
+            Self::UseBack | Self::Hurried | Self::Woken | Self::Undone | Self::Erased => 16,
+            Self::Keys | Self::Revoked | Self::Erase | Self::KeysWritten | Self::Informed => 8,
             Self::Abort => 24,
             Self::GiveBack | Self::PoolGiveBack | Self::PoolAbort => 64,
             Self::PoolUndo | Self::Quarantine => 48,

@@ -29,6 +29,9 @@ impl Oracle {
             }
             Request::EndpointTested => "the endpoint works".to_owned(),
             Request::Hurry => "hurry".to_owned(),
+            Request::Keys(call) => format!("{call:?}"),
+            Request::Revoked(epochs) => format!("revoked: {epochs:?}"),
+            Request::Erase => "erase".to_owned(),
             Request::Webhook(webhook) => {
                 let what = if webhook.cancelled { "cancelled" } else { "fulfil" };
                 format!("{what} {} try {}", short(&webhook.id), webhook.attempt)
@@ -114,6 +117,7 @@ impl Oracle {
             Ok(Reply::Http(http)) => {
                 format!("HTTP {} {}", http.status, http.body.unwrap_or_default())
             }
+            Ok(Reply::Keys(ring)) => format!("{ring:?}"),
             Ok(Reply::Done) => "done".to_owned(),
         }
     }
