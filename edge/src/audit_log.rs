@@ -5,7 +5,7 @@
 //! lost, or an object that dies before it reports, delays it only.
 
 use crate::due;
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::{Draft, Entry, NOTHING_BEFORE};
@@ -15,11 +15,9 @@ use counterfoil_core::protocol::report::{Outgoing, Record, ReportRow, Settled, T
 use counterfoil_core::time::Instant;
 use counterfoil_core::verify::{ChainCheck, Report};
 use counterfoil_core::wire::ProtocolError;
-use futures_util::future::{Either, select};
 use std::cell::Cell;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Env};
+use worker::Env;
 
 /// Due-item that reports what the outbox holds.
 pub(crate) const REPORT_ITEM: &str = "report";
@@ -239,10 +237,7 @@ impl AuditLog {
         }
         self.busy_since.set(Some(now()));
         let objects = Objects(env);
-        match select(pin!(objects.report(recorder, source, &rows)), pin!(Delay::from(RECORDER_WAIT))).await {
-            Either::Left((told, _)) => told?,
-            Either::Right(_) => return Err(Fault::new("the recorder did not answer in time")),
-        }
+        within(RECORDER_WAIT, "the recorder", objects.report(recorder, source, &rows)).await?;
         run(storage, "DELETE FROM outbox WHERE month = ? AND n <= ?", &[month.into(), last.into()]).map(drop)
     }
 }

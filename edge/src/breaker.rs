@@ -8,7 +8,7 @@ use crate::campaign_figures::dress;
 use crate::due;
 use crate::inbound::{Inbound, Stop, stop_invalid};
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, campaign_name};
+use crate::objects::{Objects, campaign_name, within};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random, random_u32};
 use crate::recorder_calls::{RecorderOp, recorder_name};
@@ -22,12 +22,10 @@ use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::protocol::report::{Outgoing, month_of};
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{ProtocolError, RequiredReasonBody, check_reason};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Response};
+use worker::Response;
 
 /// Due-item that tells the Merchant which keys are being guessed.
 pub(crate) const TELL_ITEM: &str = "tripped";
@@ -156,11 +154,7 @@ async fn catch_up(campaign: &Campaign) -> Result<(), Fault> {
     let number = number.ok_or_else(|| Fault::new("a campaign with a bad name"))?;
     let (objects, month) = (Objects(&campaign.env), month_of(now()));
     let (name, op) = (recorder_name(&merchant, &month), RecorderOp::Claims { campaign: number });
-    let asking = pin!(objects.recorder::<Claimed>(&name, &op));
-    let claimed = match select(asking, pin!(Delay::from(RECORDER_WAIT))).await {
-        Either::Left((claimed, _)) => claimed?,
-        Either::Right(_) => return Err(Fault::late("the recorder did not answer in time")),
-    };
+    let claimed = within(RECORDER_WAIT, "the recorder", objects.recorder::<Claimed>(&name, &op)).await?;
     campaign.storage.transaction(|| take(campaign, &month, &claimed.counts))
 }
 
@@ -199,10 +193,8 @@ pub(crate) async fn tell(campaign: &Campaign) -> Result<(), Fault> {
     let op = MerchantOp::Tripped { campaign: number, version: told, keys };
     let (_, merchant) = campaign.chain()?;
     let objects = Objects(&campaign.env);
-    let heard = match select(pin!(objects.merchant(&merchant, &op)), pin!(Delay::from(MERCHANT_WAIT))).await {
-        Either::Left((answer, _)) => answer.is_ok_and(|answer| answer.status_code() == 204),
-        Either::Right(_) => false,
-    };
+    let answer = within(MERCHANT_WAIT, "the merchant", objects.merchant(&merchant, &op)).await;
+    let heard = answer.is_ok_and(|answer| answer.status_code() == 204);
     // What changed meanwhile is told anew.
     match (heard, version(campaign)? == told) {
         (true, true) => due::done(&campaign.storage, TELL_ITEM),

@@ -30,14 +30,7 @@ pub(crate) async fn take(
         return stop_invalid(InvalidRequest::one("body", "not JSON: not UTF-8"), instance);
     };
     let at = Place { rid, index };
-    let ask = |op| MemberCall {
-        instance: instance.to_owned(),
-        member_id: None,
-        refresh: None,
-        arrived: None,
-        notify_days: None,
-        op,
-    };
+    let ask = |op| MemberCall::without_id(instance.to_owned(), op);
     let named = objects.member(&merchant, &rid.mref(), &ask(MemberOp::EndpointOf { at })).await?;
     if named.status_code() == 404 {
         return stop(&ProtocolError::NotFound, instance);

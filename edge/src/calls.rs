@@ -243,6 +243,13 @@ pub(crate) struct MemberCall {
     pub(crate) op: MemberOp,
 }
 
+impl MemberCall {
+    /// A call about a member whose own id is not handed over: it does not make them known.
+    pub(crate) fn without_id(instance: impl Into<String>, op: MemberOp) -> Self {
+        Self { instance: instance.into(), member_id: None, refresh: None, arrived: None, notify_days: None, op }
+    }
+}
+
 /// A code as the Worker has read it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ReadCode {

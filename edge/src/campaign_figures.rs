@@ -2,16 +2,15 @@
 //! number of campaigns is shown, and nobody waits for long: these figures lag anyway.
 
 use crate::figures::months;
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::{Fault, copy_headers};
 use crate::recorder_calls::{Counted, MonthFigures, RecorderOp, recorder_name};
 use counterfoil_core::protocol::recorder::Figure;
 use counterfoil_core::wire::CampaignResource;
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Response};
+use worker::Response;
 
 /// Longest wait for all Recorders.
 const RECORDERS_WAIT: Duration = Duration::from_secs(2);
@@ -40,7 +39,7 @@ impl CampaignFigures {
 
 /// The figures of all of a merchant's campaigns. A month whose Recorder does not answer in time is left out.
 pub(crate) async fn of(merchant: &str, objects: &Objects<'_>) -> CampaignFigures {
-    let asking = pin!(async {
+    let asking = async {
         let months = months(merchant, objects).await?;
         let asked = months.iter().map(|month| async move {
             objects.recorder::<MonthFigures>(&recorder_name(merchant, month), &RecorderOp::Figures).await
@@ -53,18 +52,11 @@ pub(crate) async fn of(merchant: &str, objects: &Objects<'_>) -> CampaignFigures
             }
         }
         Ok::<_, Fault>(figures)
-    });
-    match select(asking, pin!(Delay::from(RECORDERS_WAIT))).await {
-        Either::Left((Ok(figures), _)) => figures,
-        Either::Left((Err(fault), _)) => {
-            fault.log("figures_missing");
-            CampaignFigures::default()
-        }
-        Either::Right(_) => {
-            Fault::late("the recorders did not answer in time").log("figures_missing");
-            CampaignFigures::default()
-        }
-    }
+    };
+    within(RECORDERS_WAIT, "the recorders", asking).await.unwrap_or_else(|fault| {
+        fault.log("figures_missing");
+        CampaignFigures::default()
+    })
 }
 
 /// A Campaign's answer with its figures filled in; problems pass as they are.

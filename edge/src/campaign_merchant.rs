@@ -4,18 +4,15 @@ use crate::campaign::{Campaign, Stored};
 use crate::due;
 use crate::merchant_aliases::{AliasOp, CampaignFacts, Claimed, Standing};
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, read_json};
+use crate::objects::{Objects, read_json, within};
 use crate::platform::{Fault, now, random_u32};
 use counterfoil_core::alias::Alias;
 use counterfoil_core::audit::Draft;
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::wire::{CampaignStatus, NewCampaign};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::pin::pin;
 use std::time::Duration;
-use worker::Delay;
 
 /// Due-item that tells the Merchant where this campaign stands.
 pub(crate) const TELL_ITEM: &str = "standing";
@@ -94,11 +91,7 @@ impl Campaign {
     async fn ask_merchant<T: serde::de::DeserializeOwned>(&self, op: &MerchantOp) -> Result<T, Fault> {
         let (_, merchant) = self.chain()?;
         let objects = Objects(&self.env);
-        let asking = pin!(async { read_json(objects.merchant(&merchant, op).await?).await });
-        match select(asking, pin!(Delay::from(MERCHANT_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::late("the merchant did not answer in time")),
-        }
+        within(MERCHANT_WAIT, "the merchant", async { read_json(objects.merchant(&merchant, op).await?).await }).await
     }
 
     /// Asks the Merchant for the words of a definition that this campaign does not have yet; answers one that another

@@ -2,14 +2,13 @@
 //! protocol that Turnstile and hCaptcha share).
 
 use crate::config::Config;
+use crate::objects::within;
 use crate::platform::Fault;
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use serde::Deserialize;
-use std::pin::pin;
 use std::time::Duration;
 use wasm_bindgen::JsValue;
-use worker::{AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 /// What a page sends: the service's response to its widget.
 pub(crate) const CHALLENGE_HEADER: &str = "Counterfoil-Challenge";
@@ -39,11 +38,7 @@ pub(crate) async fn passes(config: &Config, response: &str, address: Option<&str
     }
     let controller = AbortController::default();
     let signal = controller.signal();
-    let asking = pin!(ask(&hook.url, form.finish(), &signal));
-    let verified = match select(asking, pin!(Delay::from(HOOK_WAIT))).await {
-        Either::Left((verified, _)) => verified,
-        Either::Right(_) => Err(Fault::late("no answer in time")),
-    };
+    let verified = within(HOOK_WAIT, "the verifier", ask(&hook.url, form.finish(), &signal)).await;
     // Ends whatever is still under way.
     controller.abort();
     verified.unwrap_or_else(|fault| {

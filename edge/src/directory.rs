@@ -6,7 +6,7 @@
 
 use crate::answer::{Answer, finish};
 use crate::calls::{MemberCall, MemberOp};
-use crate::objects::{Objects, read_call};
+use crate::objects::{Objects, read_call, within};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, run};
 use counterfoil_core::hex;
@@ -14,11 +14,9 @@ use counterfoil_core::ids::Mref;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::phone::Phone;
 use counterfoil_core::time::Instant;
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// How long a claim stands that its Member has not committed: longer than any Member takes to.
 pub(crate) const CLAIM_MS: i64 = 60_000;
@@ -190,18 +188,8 @@ impl Directory {
     async fn asked(&self, merchant: &str, hash: &str, mref: &Mref) -> Result<bool, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|_| Fault::new("a directory with a bad merchant"))?;
         let op = MemberOp::HasPhone { hash: hash.to_owned() };
-        let call = MemberCall {
-            instance: "directory".to_owned(),
-            member_id: None,
-            refresh: None,
-            arrived: None,
-            notify_days: None,
-            op,
-        };
+        let call = MemberCall::without_id("directory", op);
         let objects = Objects(&self.env);
-        match select(pin!(objects.has_phone(&merchant, mref, &call)), pin!(Delay::from(MEMBER_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::late("a member did not answer in time")),
-        }
+        within(MEMBER_WAIT, "a member", objects.has_phone(&merchant, mref, &call)).await
     }
 }

@@ -210,14 +210,7 @@ impl Objects<'_> {
     pub(crate) async fn hurry_member(&self, merchant: &str, mref: &Mref, endpoint_id: String) -> Result<u16, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|error| Fault::new(error.to_string()))?;
         let op = MemberOp::Hurry { endpoint_id };
-        let call = MemberCall {
-            instance: "hurry".to_owned(),
-            member_id: None,
-            refresh: None,
-            arrived: None,
-            notify_days: None,
-            op,
-        };
+        let call = MemberCall::without_id("hurry", op);
         Ok(self.member(&merchant, mref, &call).await?.status_code())
     }
 }

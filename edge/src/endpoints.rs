@@ -11,7 +11,7 @@ use crate::endpoint_calls::{
     CallbackCheck, EndpointFor, EndpointOp, Keeper, Subscriptions, TryOutcome, TryResult, Waiter,
 };
 use crate::endpoints_store::{Endpoint, Store, Wake};
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random};
 use counterfoil_core::audit::Draft;
@@ -19,12 +19,11 @@ use counterfoil_core::hex;
 use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::{SECRET_BYTES, Secret, Signed, verify};
 use counterfoil_core::wire::{DeliveryResource, DeliveryState, NewEndpoint, Page, ProtocolError};
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use serde_json::json;
 use std::cell::Cell;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Env};
+use worker::Env;
 
 /// Name of the Merchant's own audit chain.
 const CHAIN: &str = "merchant";
@@ -177,23 +176,22 @@ pub(crate) async fn wake(storage: &SyncStorage, env: &Env, merchant: &str) -> Re
 /// Whether a waiter has answered that it knows.
 async fn call(objects: &Objects<'_>, merchant: &str, wake: &Wake) -> bool {
     let endpoint_id = wake.endpoint_id.clone();
-    let calling = pin!(async {
+    let calling = async {
         match &wake.waiter {
             Waiter::Member(mref) => objects.hurry_member(merchant, mref, endpoint_id).await,
             Waiter::Recorder(name) => objects.hurry_recorder(name, endpoint_id).await,
         }
-    });
-    match select(calling, pin!(Delay::from(WAITER_WAIT))).await {
-        Either::Left((Ok(status), _)) if (200..300).contains(&status) => true,
-        Either::Left((Ok(status), _)) => {
+    };
+    match within(WAITER_WAIT, "a waiter", calling).await {
+        Ok(status) if (200..300).contains(&status) => true,
+        Ok(status) => {
             Fault::new(format!("a waiter answered {status}")).log("not_woken");
             false
         }
-        Either::Left((Err(fault), _)) => {
+        Err(fault) => {
             fault.log("not_woken");
             false
         }
-        Either::Right(_) => false,
     }
 }
 

@@ -180,7 +180,7 @@ async fn ask_member(
     call: ExplainCall,
 ) -> Result<MemberFacts, Fault> {
     let (instance, op) = (inbound.instance.to_owned(), MemberOp::Explain(call));
-    let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, notify_days: None, op };
+    let call = MemberCall::without_id(instance, op);
     read_json(objects.member(&inbound.principal.merchant, mref, &call).await?).await
 }
 

@@ -9,7 +9,7 @@ use crate::calls::Guard;
 use crate::merchant_aliases::{self, AliasTarget};
 use crate::merchant_calls::MerchantOp;
 use crate::merchant_settings;
-use crate::objects::{Objects, read_json};
+use crate::objects::{Objects, read_json, within};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{query, run};
 use counterfoil_core::alias::Alias;
@@ -21,11 +21,9 @@ use counterfoil_core::rate_limit::{Policy, RateLimit};
 use counterfoil_core::rules::shard_of;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::{CampaignKind, Settings};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use worker::Delay;
@@ -176,11 +174,8 @@ async fn ask(
     changes: u32,
 ) -> Result<Rc<Gate>, Fault> {
     let asked_at = now();
-    let asking = pin!(async { read_json::<Gate>(objects.merchant(merchant.as_str(), &MerchantOp::Gate).await?).await });
-    let answer = match select(asking, pin!(Delay::from(MERCHANT_WAIT))).await {
-        Either::Left((answer, _)) => answer.map(Rc::new),
-        Either::Right(_) => Err(Fault::late("the merchant did not answer in time")),
-    };
+    let asking = async { read_json::<Gate>(objects.merchant(merchant.as_str(), &MerchantOp::Gate).await?).await };
+    let answer = within(MERCHANT_WAIT, "the merchant", asking).await.map(Rc::new);
     KNOWN.with_borrow_mut(|all| {
         if let Some(known) = all.get_mut(merchant).filter(|known| known.changes == changes) {
             known.asking = None;

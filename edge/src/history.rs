@@ -173,7 +173,7 @@ pub(crate) async fn verify(mut inbound: Inbound<'_>, objects: &Objects<'_>) -> R
             let mref = inbound.config.id_key.mref(merchant, &member_id);
             let (instance, op) = (inbound.instance.to_owned(), MemberOp::Verify);
             // The id is not handed over: checking a member must not be what makes them known.
-            let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, notify_days: None, op };
+            let call = MemberCall::without_id(instance, op);
             objects.member(merchant, &mref, &call).await?
         }
         (None, Some(0), None) => {

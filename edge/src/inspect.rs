@@ -121,7 +121,7 @@ async fn uses(
 async fn one_use(inbound: &Inbound<'_>, objects: &Objects<'_>, rid: &Rid) -> Result<Option<CodeUse>, Fault> {
     let op = MemberOp::Redemption { rid: *rid };
     let instance = inbound.instance.to_owned();
-    let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, notify_days: None, op };
+    let call = MemberCall::without_id(instance, op);
     let answer = objects.member(&inbound.principal.merchant, &rid.mref(), &call).await?;
     if answer.status_code() == 404 {
         return Ok(None);

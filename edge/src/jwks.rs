@@ -5,6 +5,7 @@
 //! issuer may rotate its keys whenever it likes; whoever makes such names up causes one fetch in half a minute. A fetch
 //! that fails changes nothing.
 
+use crate::objects::within;
 use crate::platform::{Fault, now};
 use counterfoil_core::jwk::{
     Chosen, Fetched, JWKS_BYTES_MAX, JWKS_WAIT_MS, JwksError, PublicKey, Step, choose, read_set,
@@ -12,10 +13,8 @@ use counterfoil_core::jwk::{
 use counterfoil_core::token::{Algorithm, TokenError, UnverifiedToken, VerifiedToken};
 use counterfoil_core::webhook::target;
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use js_sys::{Array, JSON, Promise, Uint8Array};
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::JsValue;
@@ -223,7 +222,7 @@ async fn fits(algorithm: Algorithm, key: &JsValue, token: &UnverifiedToken<'_>) 
 async fn fetch_text(url: &str) -> Result<String, Fault> {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let exchange = pin!(async {
+    let exchange = async {
         let headers = Headers::new();
         headers.set("Accept", "application/jwk-set+json, application/json")?;
         let mut init = RequestInit::new();
@@ -245,12 +244,9 @@ async fn fetch_text(url: &str) -> Result<String, Fault> {
             }
         }
         String::from_utf8(bytes).map_err(|_| Fault::new("not UTF-8"))
-    });
-    let wait = Duration::from_millis(u64::try_from(JWKS_WAIT_MS).unwrap_or_default());
-    let text = match select(exchange, pin!(Delay::from(wait))).await {
-        Either::Left((text, _)) => text,
-        Either::Right(_) => Err(Fault::new("no answer in time")),
     };
+    let wait = Duration::from_millis(u64::try_from(JWKS_WAIT_MS).unwrap_or_default());
+    let text = within(wait, "the issuer", exchange).await;
     // Ends whatever is still under way.
     controller.abort();
     text

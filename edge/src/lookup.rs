@@ -74,14 +74,7 @@ impl Inbound<'_> {
         let listing = Listing::of(self.config, &self.principal.merchant, phone);
         let Some(mref) = objects.holder(&listing).await? else { return Ok(None) };
         let instance = self.instance.to_owned();
-        let call = MemberCall {
-            instance,
-            member_id: None,
-            refresh: None,
-            arrived: None,
-            notify_days: None,
-            op: op(listing.hash),
-        };
+        let call = MemberCall::without_id(instance, op(listing.hash));
         let response = objects.member(&self.principal.merchant, &mref, &call).await?;
         Ok(Some(response).filter(|response| response.status_code() != 404))
     }

@@ -4,7 +4,7 @@ use crate::calls::{Place, ShardOp};
 use crate::due;
 use crate::endpoint_calls::{EndpointState, TryOutcome, TryResult, Waiter};
 use crate::member::Inner;
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::{Fault, now, random_u32};
 use crate::pool_calls::PoolOp;
 use crate::reward_store::reward_item;
@@ -15,11 +15,9 @@ use counterfoil_core::reward::life::{Wake, announce, wake};
 use counterfoil_core::reward::{RewardRecord, delivery};
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::RewardState;
-use futures_util::future::{Either, LocalBoxFuture, select};
-use std::pin::pin;
+use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::Delay;
 
 /// A due reward that has nothing to do yet is looked at again after this.
 const LOOK_AGAIN_MS: i64 = 5_000;
@@ -180,16 +178,15 @@ impl Inner {
         let merchant = self.merchant()?;
         let waiter = Waiter::Member(record.rid.mref());
         let objects = Objects(&self.env);
-        let asking = pin!(objects.endpoint_for(merchant.as_str(), endpoint_id, Some(waiter)));
-        match select(asking, pin!(Delay::from(MERCHANT_WAIT))).await {
-            Either::Left((Ok(Some(endpoint)), _)) if !endpoint.disabled => Ok(Found::Endpoint(Box::new(endpoint))),
+        let asking = objects.endpoint_for(merchant.as_str(), endpoint_id, Some(waiter));
+        match within(MERCHANT_WAIT, "the merchant", asking).await {
+            Ok(Some(endpoint)) if !endpoint.disabled => Ok(Found::Endpoint(Box::new(endpoint))),
             // One that does not exist any more is as good as disabled: an operator decides.
-            Either::Left((Ok(_), _)) => Ok(Found::Disabled),
-            Either::Left((Err(fault), _)) => {
+            Ok(_) => Ok(Found::Disabled),
+            Err(fault) => {
                 fault.log("endpoint_lookup_failed");
                 Ok(Found::Unreachable)
             }
-            Either::Right(_) => Ok(Found::Unreachable),
         }
     }
 
@@ -232,10 +229,7 @@ impl Inner {
         };
         let merchant = self.merchant()?;
         let objects = Objects(&self.env);
-        match select(pin!(objects.endpoint_result(merchant.as_str(), result)), pin!(Delay::from(MERCHANT_WAIT))).await {
-            Either::Left((told, _)) => told,
-            Either::Right(_) => Err(Fault::new("the merchant did not answer in time")),
-        }
+        within(MERCHANT_WAIT, "the merchant", objects.endpoint_result(merchant.as_str(), result)).await
     }
 
     /// Tells a fulfiller that a reward it was asked for is not to be given.

@@ -4,7 +4,7 @@ use crate::calls::{Kept, PrepareReply, ShardOp};
 use crate::member::Inner;
 use crate::member_drive::view;
 use crate::member_store::{MemberStore, Standing};
-use crate::objects::{Objects, campaign_name};
+use crate::objects::{Objects, campaign_name, within};
 use crate::platform::{Fault, now};
 use crate::pool_calls::{PoolOp, pool_name};
 use counterfoil_core::checkout::Book;
@@ -13,11 +13,8 @@ use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::{Participant, Settled};
 use counterfoil_core::protocol::{CodeWish, Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish};
 use counterfoil_core::quote::Quote;
-use futures_util::future::{Either, select};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::Delay;
 
 /// Longest wait for a participant's answer; it is asked again later.
 const PARTICIPANT_WAIT: Duration = Duration::from_secs(8);
@@ -227,11 +224,7 @@ impl Inner {
     ) -> Result<T, Fault> {
         let name = pool_name(self.merchant()?.as_str(), pool_id);
         let objects = Objects(&self.env);
-        let asking = pin!(objects.pool(&name, op));
-        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::new("the pool did not answer in time")),
-        }
+        within(PARTICIPANT_WAIT, "the pool", objects.pool(&name, op)).await
     }
 
     /// Asks the shard that keeps a code's uses: the one that is said to, else the one that this names instead. Answers
@@ -258,10 +251,6 @@ impl Inner {
     ) -> Result<T, Fault> {
         let campaign = campaign_name(self.merchant()?.as_str(), campaign);
         let objects = Objects(&self.env);
-        let asking = pin!(objects.shard(&campaign, shard, op));
-        match select(asking, pin!(Delay::from(PARTICIPANT_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::new("the participant did not answer in time")),
-        }
+        within(PARTICIPANT_WAIT, "the shard", objects.shard(&campaign, shard, op)).await
     }
 }

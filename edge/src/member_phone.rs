@@ -10,7 +10,7 @@ use crate::directory::{CLAIM_MS, HasPhone, Listing};
 use crate::due;
 use crate::member::Inner;
 use crate::member_store::MemberStore;
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::{Fault, now, random};
 use crate::sql::{first, run};
 use counterfoil_core::audit::Draft;
@@ -18,12 +18,9 @@ use counterfoil_core::hex;
 use counterfoil_core::phone::Phone;
 use counterfoil_core::price::catalogue;
 use counterfoil_core::wire::{MemberResource, ProfileBody, ProtocolError, RewardDefinition, TillMember};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::Delay;
 
 /// Prefix of due-items that let a claim go.
 pub(crate) const PHONE_ITEM: &str = "phone";
@@ -116,15 +113,7 @@ impl Inner {
         let listing = Listing::of(&*self.config()?, &self.merchant()?, &phone);
         self.storage.transaction(|| self.store().release(&claim, &listing.hash, now().plus_ms(CLAIM_MS)))?;
         let objects = Objects(&self.env);
-        let claimed = match select(
-            pin!(objects.claim(&listing, self.mref()?, &claim)),
-            pin!(Delay::from(DIRECTORY_WAIT)),
-        )
-        .await
-        {
-            Either::Left((claimed, _)) => claimed?,
-            Either::Right(_) => return Err(Fault::late("the directory did not answer in time")),
-        };
+        let claimed = within(DIRECTORY_WAIT, "the directory", objects.claim(&listing, self.mref()?, &claim)).await?;
         Ok(claimed.then_some(Claim { phone, claim }))
     }
 
@@ -204,10 +193,7 @@ impl Inner {
         let Some(row) = row else { return due::done(&self.storage, &phone_item(claim)) };
         let listing = Listing::named(&self.merchant()?, row.text(0)?);
         let objects = Objects(&self.env);
-        match select(pin!(objects.release(&listing, claim)), pin!(Delay::from(DIRECTORY_WAIT))).await {
-            Either::Left((released, _)) => released?,
-            Either::Right(_) => return Err(Fault::late("the directory did not answer in time")),
-        }
+        within(DIRECTORY_WAIT, "the directory", objects.release(&listing, claim)).await?;
         self.storage.transaction(|| self.store().settle_claim(claim).map(drop))
     }
 

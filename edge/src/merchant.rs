@@ -15,7 +15,7 @@ use crate::merchant_calls::{MerchantOp, Months, PoolEnrolment, PoolsPage, RootsA
 use crate::merchant_campaigns::{CAMPAIGNS_ITEM, PUSH_ITEM};
 use crate::merchant_keys;
 use crate::merchant_settings::{self, LISTED_ITEM};
-use crate::objects::{Objects, read_call};
+use crate::objects::{Objects, read_call, within};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now, random};
 use crate::recorder_calls::{RecorderOp, recorder_name};
@@ -26,12 +26,10 @@ use counterfoil_core::protocol::report::month_of;
 use counterfoil_core::wire::{
     InvalidRequest, NewPool, NewRewardDefinition, Page, ProtocolError, RewardDefinition, merge_patch, parse,
 };
-use futures_util::future::{Either, select};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// Name of the object that keeps the root check values; no merchant can have it.
 pub(crate) const ENVIRONMENT_OBJECT: &str = "@environment";
@@ -272,8 +270,8 @@ impl Merchant {
     /// Who subscribes to what has changed: an event that is reported from now on must find its endpoint.
     async fn tell_recorder(&self) -> Result<(), Fault> {
         let (objects, name) = (Objects(&self.env), recorder_name(&self.name()?, &month_of(now())));
-        let telling = pin!(objects.recorder::<serde_json::Value>(&name, &RecorderOp::Subscribed));
-        if let Either::Left((Err(fault), _)) = select(telling, pin!(Delay::from(RECORDER_WAIT))).await {
+        let telling = objects.recorder::<serde_json::Value>(&name, &RecorderOp::Subscribed);
+        if let Err(fault) = within(RECORDER_WAIT, "the recorder", telling).await {
             // It asks again within seconds.
             fault.log("recorder_untold");
         }

@@ -10,7 +10,7 @@ use crate::merchant_aliases::{self, CampaignFacts};
 use crate::merchant_calls::{EnrolledPage, Enrolment};
 use crate::merchant_keys;
 use crate::merchant_settings;
-use crate::objects::{Objects, campaign_name, read_json};
+use crate::objects::{Objects, campaign_name, read_json, within};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random_u32};
 use crate::sql::{first, query, run};
@@ -19,11 +19,8 @@ use counterfoil_core::keys::{EPOCH_MAX, MerchantId};
 use counterfoil_core::protocol::backoff_ms;
 use counterfoil_core::wire::{InvalidRequest, NewCampaign, ProtocolError, RewardDefinition};
 use counterfoil_core::words::beginning_offends;
-use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
-use std::pin::pin;
 use std::time::Duration;
-use worker::Delay;
 
 /// Random campaign numbers tried before the next free one is searched.
 const NUMBERS_TRIED: u32 = 32;
@@ -64,18 +61,15 @@ impl Merchant {
     pub(crate) async fn push(&self) -> Result<(), Fault> {
         let behind = "SELECT b.campaign, d.doc FROM bindings b JOIN definitions d ON d.reward_id = b.reward_id
             WHERE b.version < d.version LIMIT 100";
-        let name = self.name()?;
         let mut failed = false;
         for row in query(&self.storage, behind, &[])? {
             let campaign = u16::try_from(row.number(0)).unwrap_or_default();
             let reward: RewardDefinition = row.json(1)?;
             let op = CampaignOp::Reward { reward: reward.clone() };
-            let (objects, campaign_object) = (Objects(&self.env), campaign_name(&name, campaign));
-            let telling = pin!(objects.campaign(&campaign_object, &op));
-            match select(telling, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-                Either::Left((Ok(response), _)) if response.status_code() == 200 => self.bind(campaign, &reward)?,
+            match self.ask_campaign::<serde_json::Value>(campaign, &op).await {
+                Ok(Some(_)) => self.bind(campaign, &reward)?,
                 // Not created yet, out of reach, or silent: told again later.
-                Either::Left(_) | Either::Right(_) => failed = true,
+                Ok(None) | Err(_) => failed = true,
             }
         }
         if failed || run(&self.storage, behind, &[])? {
@@ -98,7 +92,7 @@ impl Merchant {
     /// the next turn, so that none that is out of reach keeps the others waiting.
     pub(crate) async fn tell_campaigns(&self) -> Result<(), Fault> {
         let days = merchant_settings::current(&self.storage)?.notify_days_before;
-        let row = crate::sql::first(&self.storage, "SELECT value FROM meta WHERE key = 'campaigns_told'", &[])?;
+        let row = first(&self.storage, "SELECT value FROM meta WHERE key = 'campaigns_told'", &[])?;
         let after = row.map(|row| row.text(0)).transpose()?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let behind = merchant_aliases::behind(&self.storage, days, after, CAMPAIGNS_PER_TURN)?;
         let last = behind.last().map(|(campaign, ..)| *campaign);
@@ -138,14 +132,11 @@ impl Merchant {
         op: &CampaignOp,
     ) -> Result<Option<T>, Fault> {
         let (objects, name) = (Objects(&self.env), campaign_name(&self.name()?, campaign));
-        let asking = pin!(async {
+        let asking = async {
             let response = objects.campaign(&name, op).await?;
             if response.status_code() == 404 { Ok(None) } else { read_json(response).await.map(Some) }
-        });
-        match select(asking, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::late("the campaign did not answer in time")),
-        }
+        };
+        within(CAMPAIGN_WAIT, "the campaign", asking).await
     }
 
     async fn tell_revoked(&self, campaign: u16, epochs: &[u8]) -> Result<(), Fault> {

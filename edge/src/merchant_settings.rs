@@ -5,17 +5,15 @@ use crate::audit_log;
 use crate::due;
 use crate::merchant::{CHAIN, ENVIRONMENT_OBJECT};
 use crate::merchant_calls::{MerchantNames, MerchantOp};
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, query, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::wire::{ProtocolError, Settings};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, Env};
+use worker::Env;
 
 pub(crate) const INSTANCE: &str = "/v1/settings";
 /// Due-item that tells the environment's object of this merchant.
@@ -100,12 +98,8 @@ pub(crate) fn enlist(storage: &SyncStorage) -> Result<(), Fault> {
 /// The alarm's turn: tells it. A failure is tried again with growing pauses.
 pub(crate) async fn tell_environment(storage: &SyncStorage, env: &Env, name: &str) -> Result<(), Fault> {
     let (objects, op) = (Objects(env), MerchantOp::MerchantBorn { merchant: name.to_owned() });
-    let told = match select(pin!(objects.merchant(ENVIRONMENT_OBJECT, &op)), pin!(Delay::from(ENVIRONMENT_WAIT))).await
-    {
-        Either::Left((answer, _)) => answer?.status_code() == 204,
-        Either::Right(_) => false,
-    };
-    if !told {
+    let answer = within(ENVIRONMENT_WAIT, "the environment's list", objects.merchant(ENVIRONMENT_OBJECT, &op)).await?;
+    if answer.status_code() != 204 {
         return Err(Fault::late("the environment's list was not told of this merchant"));
     }
     storage.transaction(|| {

@@ -2,17 +2,15 @@
 
 use crate::answer::Answer;
 use crate::calls::{CampaignOp, Reserved};
-use crate::objects::Objects;
+use crate::objects::{Objects, within};
 use crate::platform::Fault;
 use counterfoil_core::keys::{CampaignKeys, MintCodes};
 use counterfoil_core::wire::BatchFormat;
-use futures_util::future::{Either, select};
 use futures_util::stream;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen_futures::spawn_local;
-use worker::{Delay, Env, Headers, Response};
+use worker::{Env, Headers, Response};
 
 /// Codes in one chunk of the stream …
 const CHUNK_CODES: u32 = 4_000;
@@ -116,11 +114,8 @@ impl Progress {
     /// Before the last codes leave: whoever has them all finds the record complete.
     async fn tell_last(&self, place: (u32, u32)) {
         let (objects, op) = (Objects(&self.env), self.op(place));
-        let telling = objects.campaign(&self.campaign, &op);
-        match select(telling, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-            Either::Left((Ok(_), _)) => {}
-            Either::Left((Err(fault), _)) => fault.log("progress_untold"),
-            Either::Right(_) => Fault::late("the campaign did not answer in time").log("progress_untold"),
+        if let Err(fault) = within(CAMPAIGN_WAIT, "the campaign", objects.campaign(&self.campaign, &op)).await {
+            fault.log("progress_untold");
         }
     }
 }

@@ -11,11 +11,14 @@ use counterfoil_core::ids::Mref;
 use counterfoil_core::json;
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::protocol::{Fate, MESSAGE_VERSION};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 use wasm_bindgen::JsValue;
-use worker::{Env, Headers, Request, RequestInit, Response};
+use worker::{Delay, Env, Headers, Request, RequestInit, Response};
 
 /// Carries a Member's call beside a WebSocket upgrade, which has no body.
 pub(crate) const CALL_HEADER: &str = "counterfoil-internal-call";
@@ -151,6 +154,18 @@ impl Objects<'_> {
             let (status, text) = object.post(&body).await.map_err(|error| Fault::unreachable(&error))?;
             if status == 200 { Ok(text) } else { Err(refused(status, &text)) }
         })
+    }
+}
+
+/// Waits so long at most; `who` is named where there is no answer by then.
+pub(crate) async fn within<T>(
+    wait: Duration,
+    who: &str,
+    asking: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match select(pin!(asking), pin!(Delay::from(wait))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Fault::late(format!("{who} did not answer in time"))),
     }
 }
 

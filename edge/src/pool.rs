@@ -9,7 +9,7 @@ use crate::calls::{MemberCall, MemberOp, Violations};
 use crate::config::Config;
 use crate::due;
 use crate::group::Group;
-use crate::objects::{Objects, read_call};
+use crate::objects::{Objects, read_call, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{FiguresAnswer, PoolOp};
 use crate::pool_desk::INSTANCE_QUARANTINE;
@@ -27,14 +27,12 @@ use counterfoil_core::protocol::{Fate, Intent, backoff_ms};
 use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
 use counterfoil_core::wire::{NewPool, PoolResource, ProtocolError};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 pub(crate) const INSTANCE: &str = "/v1/pools/{pool_id}";
 /// Longest wait for a Member's word; it is asked again later.
@@ -371,21 +369,10 @@ impl Inner {
             let member = format!("{}/{}", merchant.as_str(), overdue.intent.rid.mref().to_hex());
             let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
             let op = MemberOp::InquirePool { intent: overdue.intent };
-            let call = MemberCall {
-                instance: String::new(),
-                member_id: None,
-                refresh: None,
-                arrived: None,
-                notify_days: None,
-                op,
-            };
+            let call = MemberCall::without_id("", op);
             let objects = Objects(&self.env);
-            let asking = pin!(objects.inquire(&member, &call));
             // One Member that hangs must not keep the others from being asked.
-            let fate = match select(asking, pin!(Delay::from(MEMBER_WAIT))).await {
-                Either::Left((fate, _)) => fate,
-                Either::Right(_) => Err(Fault::new("the member did not answer in time")),
-            };
+            let fate = within(MEMBER_WAIT, "the member", objects.inquire(&member, &call)).await;
             let fate = fate.unwrap_or_else(|fault| {
                 fault.log("inquiry_failed");
                 Fate::Running

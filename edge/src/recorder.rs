@@ -8,7 +8,7 @@ use crate::calls::ShardOp;
 use crate::due;
 use crate::group::Group;
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, campaign_name, read_call};
+use crate::objects::{Objects, campaign_name, read_call, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::pool_calls::{PoolOp, pool_name};
 use crate::recorder_calls::{RecorderOp, recorder_name};
@@ -23,13 +23,11 @@ use counterfoil_core::protocol::recorder::{
     Listed, day_after, entry_changes, is_first_of_day, listing_changes, row_step, seal_at, summed, timings,
 };
 use counterfoil_core::protocol::report::{Outgoing, Participant, Report, ReportRow, Settled};
-use futures_util::future::{Either, select};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// Due-item that seals.
 const SEAL_ITEM: &str = "seal";
@@ -254,8 +252,8 @@ impl Inner {
             participants.entry(participant).or_default().push((rid, fp));
         }
         for (participant, items) in participants {
-            let telling = pin!(self.tell_settled(&merchant, participant, items));
-            if let Either::Left((Err(fault), _)) = select(telling, pin!(Delay::from(OTHERS_WAIT))).await {
+            let telling = self.tell_settled(&merchant, participant, items);
+            if let Err(fault) = within(OTHERS_WAIT, "a participant", telling).await {
                 fault.log("settle_failed");
             }
         }
@@ -336,11 +334,8 @@ impl Inner {
     async fn tell_merchant(&self) -> Result<(), Fault> {
         let (merchant, month) = self.merchant_and_month()?;
         let (objects, op) = (Objects(&self.env), MerchantOp::RecorderBorn { month });
-        let told = match select(pin!(objects.merchant(&merchant, &op)), pin!(Delay::from(OTHERS_WAIT))).await {
-            Either::Left((Ok(response), _)) => response.status_code() == 204,
-            Either::Left((Err(_), _)) | Either::Right(_) => false,
-        };
-        if told {
+        let answer = within(OTHERS_WAIT, "the merchant", objects.merchant(&merchant, &op)).await;
+        if answer.is_ok_and(|answer| answer.status_code() == 204) {
             due::done(&self.storage, BORN_ITEM)
         } else {
             due::plan(&self.storage, BORN_ITEM, now().plus_ms(backoff_ms(BORN_TRIES, random_u32())))

@@ -8,19 +8,17 @@ use crate::calls::CampaignOp;
 use crate::due;
 use crate::gate::Existing;
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, campaign_name, read_json};
+use crate::objects::{Objects, campaign_name, read_json, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::recorder::Inner;
 use crate::sql::{Row, first, query, run};
 use counterfoil_core::breaker::Claim;
 use counterfoil_core::code::Profile;
 use counterfoil_core::protocol::backoff_ms;
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::time::Duration;
-use worker::Delay;
 
 /// Due-item that tells campaigns.
 pub(crate) const CLAIMS_ITEM: &str = "claims";
@@ -127,11 +125,8 @@ impl Inner {
         let objects = Objects(&self.env);
         let asked = serde_json::to_string(&campaigns)?;
         let op = MerchantOp::Existing { campaigns };
-        let asking = pin!(async { read_json::<Existing>(objects.merchant(&merchant, &op).await?).await });
-        let Existing { campaigns } = match select(asking, pin!(Delay::from(OTHERS_WAIT))).await {
-            Either::Left((existing, _)) => existing?,
-            Either::Right(_) => return Err(Fault::late("the merchant did not answer in time")),
-        };
+        let asking = async { read_json::<Existing>(objects.merchant(&merchant, &op).await?).await };
+        let Existing { campaigns } = within(OTHERS_WAIT, "the merchant", asking).await?;
         let existing = serde_json::to_string(&campaigns)?;
         self.storage.transaction(|| {
             let statement = "UPDATE claims SET known = 1 WHERE campaign IN (SELECT value FROM json_each(?))";
@@ -160,10 +155,8 @@ impl Inner {
             async move {
                 let op = CampaignOp::Breaker(BreakerOp::Failed { month, counts: counts.clone() });
                 let objects = Objects(&self.env);
-                let status = match select(pin!(objects.campaign(&name, &op)), pin!(Delay::from(OTHERS_WAIT))).await {
-                    Either::Left((answer, _)) => answer?.status_code(),
-                    Either::Right(_) => return Err(Fault::late("a campaign did not answer in time")),
-                };
+                let answer = within(OTHERS_WAIT, "a campaign", objects.campaign(&name, &op)).await?;
+                let status = answer.status_code();
                 // One whose creation never finished has nobody to be told.
                 if status != 200 && status != 404 {
                     return Err(Fault::new(format!("a campaign answered {status}")));

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::due;
 use crate::endpoint_calls::{EndpointOp, EndpointState, Subscriptions, TryOutcome, TryResult, Waiter};
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, read_json};
+use crate::objects::{Objects, read_json, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::recorder::Inner;
 use crate::sql::{first, query, run};
@@ -23,14 +23,12 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::webhook::schedule::{delay_ms, retry_after_s};
 use counterfoil_core::wire::wants_event;
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use futures_util::stream;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::Delay;
 
 /// Due-item that sends what is due.
 pub(crate) const DELIVER_ITEM: &str = "deliver";
@@ -287,11 +285,8 @@ impl Inner {
         let changes = self.deliverer.changes.get();
         let asked_at = now();
         let (objects, op) = (Objects(&self.env), MerchantOp::Endpoint(EndpointOp::Subscriptions));
-        let asking = pin!(async { read_json::<Subscriptions>(objects.merchant(&merchant, &op).await?).await });
-        let Subscriptions { endpoints } = match select(asking, pin!(Delay::from(OTHERS_WAIT))).await {
-            Either::Left((answer, _)) => answer?,
-            Either::Right(_) => return Err(Fault::new("the merchant did not answer in time")),
-        };
+        let asking = async { read_json::<Subscriptions>(objects.merchant(&merchant, &op).await?).await };
+        let Subscriptions { endpoints } = within(OTHERS_WAIT, "the merchant", asking).await?;
         let endpoints = Rc::new(endpoints);
         if self.deliverer.changes.get() == changes {
             *self.deliverer.subscriptions.borrow_mut() = Some((asked_at, Rc::clone(&endpoints)));
@@ -368,7 +363,7 @@ impl Inner {
         due: &Due,
     ) -> Result<Option<(EndpointState, String)>, Fault> {
         let objects = Objects(&self.env);
-        let asking = pin!(async {
+        let asking = async {
             let endpoint = objects.endpoint_for(merchant, &due.endpoint_id, Some(waiter.clone())).await?;
             let mut data = due.event.data.clone();
             if let (Some(mref), Some(fields)) = (&due.event.mref, data.as_object_mut())
@@ -384,23 +379,13 @@ impl Inner {
             let Outgoing { kind, at, .. } = &due.event;
             let body = serde_json::json!({ "type": kind, "timestamp": at, "data": data }).to_string();
             Ok(endpoint.map(|endpoint| (endpoint, body)))
-        });
-        match select(asking, pin!(Delay::from(OTHERS_WAIT))).await {
-            Either::Left((prepared, _)) => prepared,
-            Either::Right(_) => Err(Fault::new("the merchant or the member did not answer in time")),
-        }
+        };
+        within(OTHERS_WAIT, "the merchant or the member", asking).await
     }
 
     async fn member_id(&self, merchant: &str, mref: &Mref, at: Instant) -> Result<Option<String>, Fault> {
         let merchant = MerchantId::new(merchant).map_err(|error| Fault::new(error.to_string()))?;
-        let call = MemberCall {
-            instance: "identity".to_owned(),
-            member_id: None,
-            refresh: None,
-            arrived: None,
-            notify_days: None,
-            op: MemberOp::Identity { at },
-        };
+        let call = MemberCall::without_id("identity".to_owned(), MemberOp::Identity { at });
         let answer: Identity = read_json(Objects(&self.env).member(&merchant, mref, &call).await?).await?;
         Ok(answer.member_id)
     }
@@ -450,16 +435,12 @@ impl Inner {
             error: error.clone(),
         };
         let objects = Objects(&self.env);
-        let telling = pin!(objects.endpoint_result(merchant, result));
-        let heard = match select(telling, pin!(Delay::from(OTHERS_WAIT))).await {
-            Either::Left((Ok(()), _)) => true,
-            Either::Left((Err(fault), _)) => {
-                // It learns of the next try.
-                fault.log("delivery_untold");
-                false
-            }
-            Either::Right(_) => false,
-        };
+        let told = within(OTHERS_WAIT, "the merchant", objects.endpoint_result(merchant, result)).await;
+        let heard = told.is_ok();
+        if let Err(fault) = told {
+            // It learns of the next try.
+            fault.log("delivery_untold");
+        }
         if outcome == TryOutcome::Gone {
             let next_at = (!heard).then(|| now().plus_ms(delay_ms(attempts, None, random_u32())));
             self.keep(due, attempts, state, next_at, error.as_deref())?;

@@ -189,7 +189,7 @@ impl Search {
     /// Asks the member. Who was erased has none any more, and who has never been here none yet.
     async fn ask_member(&self, objects: &Objects<'_>, mref: &Mref, asked: RedemptionsQuery) -> Result<Listing, Fault> {
         let (instance, op) = (String::new(), MemberOp::Search(asked));
-        let call = MemberCall { instance, member_id: None, refresh: None, arrived: None, notify_days: None, op };
+        let call = MemberCall::without_id(instance, op);
         read_json(objects.member(&self.merchant, mref, &call).await?).await
     }
 }

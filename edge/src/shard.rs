@@ -9,7 +9,7 @@ use crate::calls::{
 use crate::config::Config;
 use crate::due;
 use crate::group::Group;
-use crate::objects::{Objects, read_call, read_json};
+use crate::objects::{Objects, read_call, read_json, within};
 use crate::platform::{Fault, SyncStorage, now, random_u32};
 use crate::shard_calendar::Calendars;
 use crate::shard_portions::{Portions, RETURN_ITEM, is_open};
@@ -26,12 +26,10 @@ use counterfoil_core::rules::{Facts, Rules, Usage, recognised};
 use counterfoil_core::time::Instant;
 use counterfoil_core::verify::{self, Report, Violation};
 use counterfoil_core::wallet::Names;
-use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// The rules are pulled again for an unknown seq at most this often.
 const PULL_AGAIN_MS: i64 = 1_000;
@@ -259,11 +257,8 @@ impl Inner {
     pub(crate) async fn pull(&self) -> Result<(), Fault> {
         let (campaign, shard) = self.campaign()?;
         let (objects, op) = (Objects(&self.env), CampaignOp::Pull { shard });
-        let asking = pin!(async { read_json::<Pulled>(objects.campaign(&campaign, &op).await?).await });
-        let pulled = match select(asking, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-            Either::Left((pulled, _)) => pulled?,
-            Either::Right(_) => return Err(Fault::late("the campaign did not answer in time")),
-        };
+        let asking = async { read_json::<Pulled>(objects.campaign(&campaign, &op).await?).await };
+        let pulled = within(CAMPAIGN_WAIT, "the campaign", asking).await?;
         if let Some(rules) = pulled.rules {
             self.adopt(rules)?;
         }
@@ -444,21 +439,10 @@ impl Inner {
                 let member = format!("{}/{}", self.merchant()?.as_str(), overdue.intent.rid.mref().to_hex());
                 let (rid, fp) = (overdue.intent.rid, overdue.intent.fp);
                 let op = MemberOp::Inquire { intent: overdue.intent, prepared: overdue.prepared };
-                let call = MemberCall {
-                    instance: String::new(),
-                    member_id: None,
-                    refresh: None,
-                    arrived: None,
-                    notify_days: None,
-                    op,
-                };
+                let call = MemberCall::without_id("", op);
                 let objects = Objects(&self.env);
-                let asking = pin!(objects.inquire(&member, &call));
                 // One Member that hangs must not keep the others from being asked.
-                let fate = match select(asking, pin!(Delay::from(MEMBER_WAIT))).await {
-                    Either::Left((fate, _)) => fate,
-                    Either::Right(_) => Err(Fault::new("the member did not answer in time")),
-                };
+                let fate = within(MEMBER_WAIT, "the member", objects.inquire(&member, &call)).await;
                 let fate = fate.unwrap_or_else(|fault| {
                     fault.log("inquiry_failed");
                     Fate::Running

@@ -8,7 +8,7 @@
 use crate::calls::CampaignOp;
 use crate::campaign_portions::{Allotted, PortionOf, PortionOp};
 use crate::due;
-use crate::objects::{Objects, read_json};
+use crate::objects::{Objects, read_json, within};
 use crate::platform::{Fault, now};
 use crate::shard::{Attempt, Inner, Outcome};
 use crate::shard_store::ShardStore;
@@ -21,11 +21,9 @@ use counterfoil_core::protocol::{Intent, PrepareAnswer};
 use counterfoil_core::rules::Rules;
 use counterfoil_core::time::Instant;
 use counterfoil_core::wire::Budget;
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use worker::Delay;
@@ -495,11 +493,7 @@ impl Inner {
 
     async fn ask_campaign<T: serde::de::DeserializeOwned>(&self, name: &str, op: &CampaignOp) -> Result<T, Fault> {
         let objects = Objects(&self.env);
-        let asking = pin!(async { read_json(objects.campaign(name, op).await?).await });
-        match select(asking, pin!(Delay::from(CAMPAIGN_WAIT))).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Fault::late("the campaign did not answer in time")),
-        }
+        within(CAMPAIGN_WAIT, "the campaign", async { read_json(objects.campaign(name, op).await?).await }).await
     }
 
     /// The Campaign wants everything back that is free of a meter, for somebody else; `given` is what it has given, of

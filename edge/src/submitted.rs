@@ -8,7 +8,7 @@ use crate::gate::{self, Gate};
 use crate::inbound::{Inbound, Stop};
 use crate::merchant_aliases::{AliasOf, AliasTarget};
 use crate::merchant_calls::MerchantOp;
-use crate::objects::{Objects, read_json};
+use crate::objects::{Objects, read_json, within};
 use crate::platform::{Fault, now};
 use crate::throttle::{ADDRESS_HEADER, Source};
 use counterfoil_core::alias::Alias;
@@ -20,11 +20,8 @@ use counterfoil_core::rate_limit::{Policy, RateLimit};
 use counterfoil_core::refusal::Refusal;
 use counterfoil_core::throttle::address_quota;
 use counterfoil_core::token::Role;
-use futures_util::future::{Either, select};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::Delay;
 
 /// Longest wait for the Merchant to say what a word stands for.
 const ALIAS_WAIT: Duration = Duration::from_secs(5);
@@ -121,12 +118,8 @@ impl Inbound<'_> {
             None => {
                 let op = MerchantOp::Alias { alias: alias.clone() };
                 let asked = (gate::changes(merchant), now());
-                let asking =
-                    pin!(async { read_json::<AliasOf>(objects.merchant(merchant.as_str(), &op).await?).await });
-                let AliasOf { target } = match select(asking, pin!(Delay::from(ALIAS_WAIT))).await {
-                    Either::Left((known, _)) => known?,
-                    Either::Right(_) => return Err(Fault::late("the merchant did not answer in time")),
-                };
+                let asking = async { read_json::<AliasOf>(objects.merchant(merchant.as_str(), &op).await?).await };
+                let AliasOf { target } = within(ALIAS_WAIT, "the merchant", asking).await?;
                 if let Some(target) = target {
                     gate::keep_word(merchant, alias, target, asked);
                 }

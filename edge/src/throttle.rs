@@ -4,20 +4,18 @@
 use crate::answer::{Answer, finish};
 use crate::config::Config;
 use crate::gate;
-use crate::objects::{Objects, read_call};
+use crate::objects::{Objects, read_call, within};
 use crate::platform::{Fault, SyncStorage, now};
 use crate::sql::{first, query, run};
 use counterfoil_core::keys::MerchantId;
 use counterfoil_core::throttle::{Network, address_quota, blocked_until, first_hour, forgotten_at, hour_of};
 use counterfoil_core::time::Instant;
 use counterfoil_core::token::{Principal, Role};
-use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 /// Addresses that an isolate remembers.
 const BLOCKED_MAX: usize = 10_000;
@@ -139,10 +137,10 @@ impl Source {
 
     /// Tells its Throttle of a wrong code. Run beside the answer: what it takes says nothing to the caller.
     pub(crate) async fn tell(self, env: Env) {
-        match select(pin!(self.ask(&env)), pin!(Delay::from(THROTTLE_WAIT))).await {
-            Either::Left((Ok(Verdict { blocked_until: Some(until) }), _)) => self.remember(until),
-            Either::Left((Ok(Verdict { blocked_until: None }), _)) | Either::Right(_) => {}
-            Either::Left((Err(fault), _)) => fault.log("throttle_failed"),
+        match within(THROTTLE_WAIT, "the throttle", self.ask(&env)).await {
+            Ok(Verdict { blocked_until: Some(until) }) => self.remember(until),
+            Ok(Verdict { blocked_until: None }) => {}
+            Err(fault) => fault.log("throttle_failed"),
         }
     }
 
