@@ -418,7 +418,7 @@ impl Inner {
             match self.conclude(&intent, &asked) {
                 Ok((Some(Ended::Overflow), _)) if matches!(self.store().known(&intent.rid), Ok(Known::Open(_))) => {
                     // A 2xx has named it: it waits until something of the balance is spent.
-                    return (self.fail(&intent, &Fault::new("a balance would overflow"), OVERFLOW), vec![]);
+                    return (self.wait_for_balance(&intent), vec![]);
                 }
                 Ok((Some(ended), Settlement::Abort)) => {
                     // Promo codes that were shown are taken back by an undo, which puts them into quarantine.
@@ -488,6 +488,11 @@ impl Inner {
         })?;
         self.publish(&events);
         Ok((ended, settlement))
+    }
+
+    /// What it gives would overflow a balance: it waits until something of that is spent, or an operator ends it.
+    pub(crate) fn wait_for_balance(self: &Rc<Self>, intent: &Intent) -> Ended {
+        self.fail(intent, &Fault::new("a balance would overflow"), OVERFLOW)
     }
 
     /// It cannot be decided now: kept, and tried again by the alarm. `shown` is what its holder reads.

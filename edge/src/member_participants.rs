@@ -2,7 +2,7 @@
 
 use crate::calls::{Kept, PrepareReply, ShardOp};
 use crate::member::Inner;
-use crate::member_drive::view;
+use crate::member_drive::{Ended, view};
 use crate::member_store::{MemberStore, Standing};
 use crate::objects::{Objects, campaign_name, within};
 use crate::platform::{Fault, now};
@@ -149,7 +149,13 @@ impl Inner {
             drop(self.start(intent.clone(), Some(keeper(intent))));
             return Ok(Fate::Running);
         }
-        let (_, settlement) = self.conclude(intent, &asked)?;
+        let (ended, settlement) = self.conclude(intent, &asked)?;
+        if matches!(ended, Some(Ended::Overflow)) {
+            // Nothing is decided. A no that nobody remembers would be undone by an older question that comes later, with a
+            // promise that is not kept any more.
+            drop(self.wait_for_balance(intent));
+            return Ok(Fate::Running);
+        }
         self.start_tries(&intent.rid);
         self.start_report();
         Ok(match settlement {

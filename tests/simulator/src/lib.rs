@@ -18,6 +18,7 @@
 //! alarm     each object's alarm      words                    what the trace says
 //! scenario_limits  limits, shards    *_portions               limits that several shards share
 //! probe     what is left in the end   oracle_limits            their invariants
+//! member_erase  somebody goes         merchant_keys           epochs, and who knows which was revoked
 //! ```
 //!
 //! A message that starts a new party is a variant of `Request`, a new place for faults a `Step`; the table of

@@ -335,7 +335,11 @@ impl Member {
             drop(self.start(intent.clone()));
             return Ok(Fate::Running);
         }
-        let (_, settlement) = self.conclude(intent, &asked)?;
+        let (ended, settlement) = self.conclude(intent, &asked)?;
+        if matches!(ended, Some(Ended::Overflow)) {
+            drop(self.fail(intent, OVERFLOW));
+            return Ok(Fate::Running);
+        }
         self.start_tries(&intent.rid);
         self.start_report();
         Ok(match settlement {

@@ -558,7 +558,9 @@ pub(crate) fn armed(
     }
     // What was parked and is planned again for a new row starts anew.
     let clock = world.clock(party);
-    let by = by.map(|by| by.max(clock.plus_ms(INQUIRE_AFTER_MS)));
+    // A clock that was ahead by less than an event heals counts from where it was.
+    let ahead_ms = (planned.planned_at.0 - clock.0).max(0);
+    let by = by.map(|by| by.max(clock.plus_ms(INQUIRE_AFTER_MS)).plus_ms(ahead_ms));
     // What a clock that was ahead has planned is healed by the next event.
     let ahead = planned.planned_at > clock.plus_ms(NET_MS);
     ensure(ahead || by.is_none_or(|by| planned.at <= by), "I8", || {
