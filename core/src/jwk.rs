@@ -285,7 +285,8 @@ impl Fetched {
             None => Step::Fetch,
             Some(_) if missing && !self.tried && within(self.tried_at, JWKS_WAIT_MS) => Step::Wait,
             // An issuer may rotate its keys as soon as they have been fetched: that fetch was for none that was missed.
-            Some(_) if missing && !within(self.missed_at, JWKS_AGAIN_MS) => Step::Fetch,
+            // One that was cut off has asked for nobody: whoever began it may have gone.
+            Some(_) if missing && (!self.tried || !within(self.missed_at, JWKS_AGAIN_MS)) => Step::Fetch,
             Some(at) if !since(at, JWKS_KEPT_MS) && !within(self.tried_at, JWKS_AGAIN_MS) => Step::Fetch,
             Some(_) => Step::Use,
         }

@@ -182,7 +182,7 @@ fn a_set_is_fetched_when_it_is_old_or_lacks_a_key() {
         (fetched(Some(0), Some(0), true), true, 1, Step::Fetch),
         (Fetched { tried: false, ..missed(1) }, true, 2, Step::Wait),
         (Fetched { tried: false, ..missed(1) }, false, 2, Step::Use),
-        (Fetched { tried: false, ..missed(1) }, true, 5, Step::Use),
+        (Fetched { tried: false, ..missed(1) }, true, 5, Step::Fetch),
         (missed(1), true, 2, Step::Use),
         (missed(1), true, 30, Step::Use),
         (missed(1), true, 31, Step::Fetch),

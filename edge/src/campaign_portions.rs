@@ -274,7 +274,9 @@ impl Campaign {
             // A new one is rare: what is known of rounds of windows that are over goes with it. Their lots stay: a shard's part
             // of what an old redemption is charged to must never look as if it were the first.
             let over = now().0.div_euclid(DAY_MS) - ROUNDS_KEPT_DAYS;
-            let kept = |meter: &Meter, _: &mut Round| meter.last_day().is_none_or(|last| i64::from(last.0) >= over);
+            let kept = |known: &Meter, _: &mut Round| {
+                known == meter || known.last_day().is_none_or(|last| i64::from(last.0) >= over)
+            };
             self.portions.rounds.borrow_mut().retain(kept);
         }
         run(

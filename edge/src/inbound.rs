@@ -31,7 +31,10 @@ pub(crate) struct Inbound<'a> {
 /// Reads a body within bounds, before anything else: a connection whose request was left unread cannot be used
 /// again. One that says it is too large is not read at all; `None`.
 pub(crate) async fn read_body(request: &mut Request, bytes_max: usize) -> Result<Option<Vec<u8>>, Fault> {
+    // A length beside chunks says nothing: HTTP has it ignored.
+    let chunked = request.headers().has("Transfer-Encoding")?;
     let length = request.headers().get("Content-Length")?.and_then(|text| text.parse::<usize>().ok());
+    let length = length.filter(|_| !chunked);
     match length {
         Some(length) if length > bytes_max => return Ok(None),
         // The runtime holds a client to the length it gives: there is never more of it.

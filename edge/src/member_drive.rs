@@ -39,7 +39,7 @@ pub(crate) const OPEN_ITEM: &str = "open";
 /// Why a redemption is tried again, as its holder reads it.
 const UNREACHED: &str = "a participant could not be reached";
 /// As [`UNREACHED`].
-const OVERFLOW: &str = "the balance would exceed 9007199254740991";
+pub(crate) const OVERFLOW: &str = "the balance would exceed 9007199254740991";
 /// No balance will ever cover it, and no client keeps such a figure exactly.
 pub(crate) const TOO_DEAR: &str = "so many would cost more than 9007199254740991 points";
 /// Fresh deadlines in one run.

@@ -89,6 +89,10 @@ impl Inner {
     /// Somebody comes, or comes back; nobody does while they are being erased, or something of theirs would outlive it.
     pub(crate) fn let_in(self: &Rc<Self>) -> Result<Guest, Fault> {
         if self.erasing.get() {
+            // What is remembered may be old, where it could not be read again after the last step.
+            self.load_who()?;
+        }
+        if self.erasing.get() {
             return Err(Fault::late("the member is being erased"));
         }
         self.guests.set(self.guests.get() + 1);
@@ -106,6 +110,10 @@ impl Inner {
     /// Does what is left of an erasure, once nobody is at anything any more.
     pub(crate) async fn go_on_erasing(self: &Rc<Self>) -> Result<(), Fault> {
         for look in 0..CALLS_LOOKS {
+            if !self.erasing.get() {
+                // Another call has done it.
+                return Ok(());
+            }
             let runs = look < RUNS_LOOKS && !self.drive.runs.borrow().is_empty();
             if !runs && self.guests.get() == 0 {
                 return self.erase_now();
@@ -162,6 +170,8 @@ impl Inner {
             return Ok(None);
         }
         self.cancel(intent, (&Actor::system(), ERASED))?;
+        // It belongs to what was theirs.
+        self.storage.transaction(|| self.store().seal(now()))?;
         self.start_report();
         Ok(Some(Fate::Aborted))
     }
@@ -252,17 +262,22 @@ impl MemberStore<'_> {
         let statement = "UPDATE redemptions SET doc = json_remove(doc, '$.reason', '$.last_error')
             WHERE json_extract(doc, '$.reason') IS NOT NULL OR json_extract(doc, '$.last_error') IS NOT NULL";
         run(self.0, statement, &[])?;
-        // The feed keeps its numbers, and nothing else.
-        let emptied = "UPDATE events SET kind = 'notice', data = '{\"kind\":\"erased\"}'
-            WHERE seq = (SELECT max(seq) FROM events)";
-        run(self.0, emptied, &[])?;
-        run(self.0, "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events)", &[])?;
         run(self.0, "DELETE FROM quotes", &[])?;
         run(self.0, "DELETE FROM balances WHERE amount = 0", &[])?;
         let tester = self.profile()?.tester;
         self.set_profile(&ProfileBody { tester, ..ProfileBody::default() })?;
         self.set_attributes(&Attributes::default())?;
         run(self.0, "DELETE FROM meta WHERE key IN ('member_id', 'erasing')", &[])?;
+        self.seal(at)
+    }
+
+    /// Writes the tombstone over everything up to now, and empties the feed.
+    fn seal(&self, at: Instant) -> Result<(), Fault> {
+        // The feed keeps its numbers, and nothing else.
+        let emptied = "UPDATE events SET kind = 'notice', data = '{\"kind\":\"erased\"}'
+            WHERE seq = (SELECT max(seq) FROM events)";
+        run(self.0, emptied, &[])?;
+        run(self.0, "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events)", &[])?;
         let last =
             |statement: &'static str| Ok::<_, Fault>(first(self.0, statement, &[])?.map_or(0, |row| row.count(0)));
         let tombstone = Tombstone {

@@ -35,6 +35,13 @@ struct Attachment {
 }
 
 impl Feed {
+    /// Somebody waits for the next event. Those whose wait is over have nobody to tell any more.
+    fn add_poll(&self, poll: oneshot::Sender<()>) {
+        let mut polls = self.polls.borrow_mut();
+        polls.retain(|poll| !poll.is_canceled());
+        polls.push(poll);
+    }
+
     /// Lets the platform answer `ping` without waking the object.
     pub(crate) fn answer_pings(state: &State) {
         if let Ok(pair) = worker::worker_sys::WebSocketRequestResponsePair::new("ping", "pong") {
@@ -154,7 +161,7 @@ impl Inner {
         let from = since.unwrap_or(self.store().last_event()?);
         if wait_s > 0 && matches!(self.backlog(Some(from), 1)?, Backlog::Events(events) if events.is_empty()) {
             let (sender, receiver) = oneshot::channel();
-            self.feed.polls.borrow_mut().push(sender);
+            self.feed.add_poll(sender);
             select(receiver, pin!(Delay::from(Duration::from_secs(u64::from(wait_s))))).await;
         }
         match self.backlog(Some(from), EVENTS_PER_ANSWER)? {

@@ -2,17 +2,18 @@
 
 use crate::calls::{Kept, PrepareReply, ShardOp};
 use crate::member::Inner;
-use crate::member_drive::{Ended, view};
+use crate::member_drive::{Ended, OVERFLOW, view};
 use crate::member_store::{MemberStore, Standing};
 use crate::objects::{Objects, campaign_name, within};
 use crate::platform::{Fault, now};
 use crate::pool_calls::{PoolOp, pool_name};
 use counterfoil_core::checkout::Book;
-use counterfoil_core::protocol::member::{Settlement, inquire, pool_needed};
+use counterfoil_core::protocol::member::{Known, Settlement, inquire, pool_needed};
 use counterfoil_core::protocol::pool::PoolAnswer;
 use counterfoil_core::protocol::report::{Participant, Settled};
 use counterfoil_core::protocol::{CodeWish, Fate, Intent, PrepareAnswer, Prepared, Purchase, Wish};
 use counterfoil_core::quote::Quote;
+use counterfoil_core::reward::Actor;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -153,8 +154,13 @@ impl Inner {
         if matches!(ended, Some(Ended::Overflow)) {
             // Nothing is decided. A no that nobody remembers would be undone by an older question that comes later, with a
             // promise that is not kept any more.
-            drop(self.wait_for_balance(intent));
-            return Ok(Fate::Running);
+            if matches!(self.store().known(&intent.rid)?, Known::Open(_)) {
+                drop(self.wait_for_balance(intent));
+                return Ok(Fate::Running);
+            }
+            self.cancel(intent, (&Actor::system(), OVERFLOW))?;
+            self.start_report();
+            return Ok(Fate::Aborted);
         }
         self.start_tries(&intent.rid);
         self.start_report();

@@ -16,7 +16,8 @@ use counterfoil_core::time::Instant;
 use counterfoil_core::wallet::Names;
 use counterfoil_core::webhook::Outcome;
 use counterfoil_core::wire::{
-    FulfilmentBody, InvalidRequest, ProtocolError, RedemptionStatus, Resolution, Reward, RewardType, merge_patch, parse,
+    FulfilmentBody, InvalidRequest, ProtocolError, RedemptionStatus, Resolution, Reward, RewardState, RewardType,
+    merge_patch, parse,
 };
 use std::rc::Rc;
 
@@ -244,8 +245,8 @@ impl Inner {
         let why = reason.unwrap_or_default();
         let tester = self.who()?.tester;
         let place = |at: &Place| (at.rid, usize::from(at.index));
-        if self.store().is_buried(command.place().0)? {
-            return Ok(Done::Refused(erasure::over()));
+        if let Some(done) = self.of_the_erased(command)? {
+            return Ok(done);
         }
         match command {
             Command::Retry { rid }
@@ -278,6 +279,21 @@ impl Inner {
             }
             Command::PatchFulfilment { at, patch, if_match } => self.patch_fulfilment(*at, patch, *if_match, &acting),
         }
+    }
+
+    /// What was an erased member's is final; what was deleted is deleted.
+    fn of_the_erased(&self, command: &Command) -> Result<Option<Done>, Fault> {
+        let (rid, index) = command.place();
+        if !self.store().is_buried(rid)? {
+            return Ok(None);
+        }
+        let held = self.store().held(rid)?;
+        let reward = index.map(|index| held.get(usize::from(index)));
+        Ok(Some(match (reward, command) {
+            (Some(None), _) => Done::Missing,
+            (Some(Some(held)), Command::DeleteReward { .. }) if held.state() == RewardState::Deleted => Done::Made,
+            (_, _) => Done::Refused(erasure::over()),
+        }))
     }
 
     fn made(

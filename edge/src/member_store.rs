@@ -228,7 +228,7 @@ impl MemberStore<'_> {
         let statement = "SELECT r.decided, r.fp,
                 (SELECT count(*) FROM (SELECT 1 FROM attempts WHERE kind = ?2 AND at > ?3 LIMIT ?4)),
                 (SELECT min(at) FROM (SELECT at FROM attempts WHERE kind = ?2 AND at > ?3 ORDER BY at DESC LIMIT ?4)),
-                EXISTS (SELECT 1 FROM campaign_days WHERE uses > 0),
+                EXISTS (SELECT 1 FROM rewards),
                 (SELECT value FROM meta WHERE key = 'attributes'), (SELECT value FROM meta WHERE key = 'profile'),
                 (SELECT sum(uses) FROM campaign_days WHERE campaign = ?5),
                 (SELECT json_group_array(json_array(day, uses)) FROM campaign_days WHERE campaign = ?5 AND day >= ?6)
@@ -299,8 +299,8 @@ impl MemberStore<'_> {
         let statement = "SELECT count(*), min(at) FROM (
             SELECT at FROM attempts WHERE kind = ? AND at > ? ORDER BY at DESC LIMIT ?)";
         let row = first(self.0, statement, &[kind.into(), since.0.into(), allowed.into()])?;
-        let granted = "SELECT 1 FROM campaign_days WHERE uses > 0 LIMIT 1";
-        let has_grant = run(self.0, granted, &[])?;
+        // Whatever it came through, and whatever became of it since; what is only held has none.
+        let has_grant = run(self.0, "SELECT 1 FROM rewards LIMIT 1", &[])?;
         Ok(Attempts {
             in_window: row.as_ref().map_or(0, |row| row.number(0)),
             earliest: row.filter(|row| !row.is_null(1)).map(|row| Instant(row.integer(1))),

@@ -189,13 +189,18 @@ impl ShardStore<'_> {
     /// This shard's part of a limit; where it has had none, what was used without counts as taken. It is kept when its window is
     /// long over: to its Campaign a shard that has forgotten it would be one that has not heard of it, and is told again.
     pub(crate) fn portion(&self, meter: &Meter, rules: &Rules) -> Result<Portion, Fault> {
-        let statement = "SELECT base, given, spent, refunded, returned FROM portions WHERE meter = ?";
-        if let Some(row) = first(self.0, statement, &[(&meter.name()).into()])? {
-            return Ok(portion(&row));
+        if let Some(portion) = self.known_portion(meter)? {
+            return Ok(portion);
         }
         let portion = Portion::default().counted(self.taken(meter, rules.budget.as_ref())?);
         self.put_portion(meter, &portion, rules.budget.as_ref())?;
         Ok(portion)
+    }
+
+    /// This shard's part of a limit, where it has had one.
+    fn known_portion(&self, meter: &Meter) -> Result<Option<Portion>, Fault> {
+        let statement = "SELECT base, given, spent, refunded, returned FROM portions WHERE meter = ?";
+        Ok(first(self.0, statement, &[(&meter.name()).into()])?.as_ref().map(portion))
     }
 
     fn put_portion(&self, meter: &Meter, portion: &Portion, budget: Option<&Budget>) -> Result<(), Fault> {
@@ -294,9 +299,11 @@ impl ShardStore<'_> {
         Ok(())
     }
 
-    /// Every portion as it is stored, with what the Campaign is known to have heard of.
-    pub(crate) fn portions(&self) -> Result<Vec<(Meter, Portion, u64)>, Fault> {
-        let rows = query(self.0, "SELECT base, given, spent, refunded, returned, meter, told FROM portions", &[])?;
+    /// Portions as they are stored, with what the Campaign is known to have heard of; all of them, or those with news for it.
+    pub(crate) fn portions(&self, news: bool) -> Result<Vec<(Meter, Portion, u64)>, Fault> {
+        let statement = "SELECT base, given, spent, refunded, returned, meter, told FROM portions
+            WHERE ?1 = 0 OR returned > told";
+        let rows = query(self.0, statement, &[u32::from(news).into()])?;
         let read = |row: &Row| Some((Meter::named(&row.text(5).ok()?)?, portion(row), row.count(6)));
         Ok(rows.iter().filter_map(read).collect())
     }
@@ -529,8 +536,7 @@ impl Inner {
 
     /// The alarm: tells the Campaign what was returned until it has heard.
     pub(crate) async fn tell_returned(&self) -> Result<(), Fault> {
-        let mut returned = self.store().portions()?;
-        returned.retain(|(_, portion, told)| portion.returned > *told);
+        let returned = self.store().portions(true)?;
         if !returned.is_empty() {
             let (campaign, shard) = self.campaign()?;
             let portions = returned.iter().map(|(meter, portion, _)| PortionOf { meter: *meter, portion: *portion });
@@ -563,8 +569,8 @@ impl Inner {
             return needs.iter().map(left).collect();
         }
         let covered = |need: &Need| {
-            let portion = self.store().portions()?.into_iter().find(|(meter, ..)| *meter == need.meter);
-            Ok::<_, Fault>(portion.is_some_and(|(_, portion, _)| portion.free() >= need.amount))
+            let known = self.store().known_portion(&need.meter)?;
+            Ok::<_, Fault>(known.is_some_and(|portion| portion.free() >= need.amount))
         };
         let mut open = vec![];
         for need in needs.drain(..) {

@@ -424,7 +424,7 @@ impl ShardStore<'_> {
             LIMIT 100";
         let rules_of_one = rules.filter(|rules| rules.shards <= 1);
         let mut portions = vec![];
-        for (meter, portion, told) in self.portions()? {
+        for (meter, portion, told) in self.portions(false)? {
             let limited = rules.filter(|rules| limit_of(rules, &meter).is_some());
             // What has no limit now is not counted in portions.
             let taken = match limited {

@@ -2,12 +2,15 @@
 // fields of every 429.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { committed, discountCodes, hold } from "./checkout.mjs";
 import { expectProblem, expectStatus } from "./client.mjs";
 import { S25, forge, mint } from "./code.mjs";
 import { edgeForThisFile, unique } from "./env.mjs";
 import { WAYS, anonymous, assertLimited, inParallel, memberWithGrant, miss, preview, wrongTags } from "./guard.mjs";
+import { give } from "./rewards.mjs";
 import { creditOf, historyOf, openShop, redeem, redeemed } from "./shop.mjs";
 import { set } from "./till.mjs";
+import { bought, forSale, memberWith } from "./trade.mjs";
 
 const edge = edgeForThisFile();
 const DAY = 86_400;
@@ -166,6 +169,29 @@ describe("an account", { concurrency: 4 }, () => {
     await miss(ann, aliases(4));
     await redeemed(ann, codes[1]);
     assert.equal(await creditOf(ann), 1000);
+  });
+
+  test("with an earlier grant through points or by hand is let alone as well", async () => {
+    const { shop, campaign, codes } = await shopAllowing({ attempts_per_day: 1 }, 2);
+    const [buyer, guest] = [await memberWith(shop, 100), shop.member()];
+    await bought(buyer, await forSale(shop, 40));
+    await give(shop, guest, "external");
+    for (const [at, member] of [buyer, guest].entries()) {
+      await miss(member, wrongTags(shop, campaign, 3));
+      await redeemed(member, codes[at]);
+    }
+  });
+
+  test("who holds a code has been given nothing yet", async () => {
+    const { shop, campaign, code } = await shopAllowing({ attempts_per_day: 1 });
+    const discount = await discountCodes(shop, { percent: 10 });
+    const ann = shop.member();
+    expectStatus(await hold(ann, "order-1", { code: discount.code }), 201);
+    await miss(ann, wrongTags(shop, campaign, 1));
+    assertLimited(await redeem(ann, code), "too_many_attempts");
+    // Placing the order gives it.
+    await committed(shop, ann, "order-1");
+    await redeemed(ann, code);
   });
 
   test("with nothing but refusals before is still new", async () => {

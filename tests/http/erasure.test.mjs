@@ -205,6 +205,7 @@ describe("erasing", () => {
     const { code } = await shop.withCodes();
     const used = await redeemed(ann, code);
     const [reward] = used.rewards;
+    const { id: resting } = await give(shop, ann, "feature", { player_should_claim: true });
     expectStatus(await erase(shop, ann.sub), 204);
     const calls = [
       reverse(shop.as("manager"), redemption_id, { reason: "brought back", give_back: true }),
@@ -215,6 +216,8 @@ describe("erasing", () => {
       remove(shop, ann, reward),
     ];
     for (const answer of await Promise.all(calls)) expectProblem(answer, 409, "illegal_move", { state: "erased", legal_moves: [] });
+    // What is deleted is deleted, and what is not there is not there.
+    for (let times = 0; times < 2; times += 1) expectStatus(await remove(shop, ann, resting), 204);
     await assertForfeited(ann);
     await assertVerified(shop, { member_id: ann.sub });
     // Coming back changes nothing about it.

@@ -146,6 +146,17 @@ impl MemberState {
         for record in self.redemptions.values_mut() {
             record.doc = Rc::new(Redemption { reason: None, last_error: None, ..(*record.doc).clone() });
         }
+        self.quotes_forgotten.extend(std::mem::take(&mut self.quotes).into_keys());
+        if defect == Some(Defect::ErasedUsesForgotten) {
+            self.campaign_days.clear();
+        }
+        (self.erasing, self.gone) = (false, true);
+        self.due.done(Item::Erase);
+        self.seal(at);
+    }
+
+    /// Writes the tombstone over everything up to now, and empties the feed.
+    pub(crate) fn seal(&mut self, at: Instant) {
         // The feed keeps its numbers, and nothing else.
         let last = self.events.last().map(|last| Event {
             kind: "notice".to_owned(),
@@ -153,14 +164,9 @@ impl MemberState {
             ..(**last).clone()
         });
         self.events = last.into_iter().map(Rc::new).collect();
-        self.quotes_forgotten.extend(std::mem::take(&mut self.quotes).into_keys());
-        if defect == Some(Defect::ErasedUsesForgotten) {
-            self.campaign_days.clear();
-        }
         self.buried = self.redemptions.keys().copied().collect();
         self.erasures += 1;
-        (self.erasing, self.gone, self.erased_at) = (false, true, Some(at));
-        self.due.done(Item::Erase);
+        self.erased_at = Some(at);
     }
 }
 

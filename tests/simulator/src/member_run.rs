@@ -337,8 +337,14 @@ impl Member {
         }
         let (ended, settlement) = self.conclude(intent, &asked)?;
         if matches!(ended, Some(Ended::Overflow)) {
-            drop(self.fail(intent, OVERFLOW));
-            return Ok(Fate::Running);
+            if matches!(self.known(&intent.rid)?, Known::Open(_)) {
+                if !self.world.has(Defect::OverflowForgotten) {
+                    drop(self.fail(intent, OVERFLOW));
+                }
+                return Ok(Fate::Running);
+            }
+            self.cancel_intent(Step::Decide, intent, OVERFLOW)?;
+            return Ok(Fate::Aborted);
         }
         self.start_tries(&intent.rid);
         self.start_report();
@@ -384,6 +390,9 @@ impl Member {
             return Ok(None);
         }
         self.cancel_intent(Step::Decide, intent, ERASED)?;
+        let at = self.now();
+        self.storage.step(Step::Erased, |state| state.seal(at))?;
+        self.world.dismiss(self.number);
         Ok(Some(Fate::Aborted))
     }
 

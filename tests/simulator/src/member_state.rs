@@ -167,7 +167,7 @@ impl MemberState {
             in_window: u32::try_from(latest.len()).unwrap_or(u32::MAX),
             earliest: latest.last().copied(),
             allowed: ATTEMPTS_PER_DAY,
-            has_grant: self.redemptions.values().any(|record| record.consumed && record.campaign.is_some()),
+            has_grant: !self.rewards.is_empty(),
             bar: None,
         }
     }
