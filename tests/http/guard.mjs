@@ -81,9 +81,9 @@ export function assertLimited(answer, code) {
 
 /** The body of a problem without what is each answer's own: its instance, and how long is left at its second. */
 export const anonymous = (answer, status, code) => {
-  const { instance, retry_after_s, ...body } = expectProblem(answer, status, code);
+  const { instance, retry_after_s, detail, ...body } = expectProblem(answer, status, code);
   assert.equal(typeof instance, "string");
-  return body;
+  return { ...body, detail: detail.replace(/\d+ seconds?/, "… seconds") };
 };
 
 /** A member who has had something granted before. */
