@@ -13,7 +13,7 @@ use crate::due;
 use crate::objects::read_call;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now};
-use crate::sql::{Loaded, first, run};
+use crate::sql::{self, Loaded, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::protocol::report::Outgoing;
 use counterfoil_core::rules::SeqRange;
@@ -330,12 +330,11 @@ impl Campaign {
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
-        first(&self.storage, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+        sql::meta(&self.storage, key)
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        run(&self.storage, statement, &[key.into(), value.into()]).map(drop)
+        sql::set_meta(&self.storage, key, value)
     }
 
     pub(crate) fn stored(&self) -> Result<Option<Stored>, Fault> {

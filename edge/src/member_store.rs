@@ -9,7 +9,7 @@ use crate::member_till;
 use crate::once;
 use crate::platform::{Fault, SyncStorage};
 use crate::reward_store::{self, Told};
-use crate::sql::{Row, create, first, query, run};
+use crate::sql::{self, Row, create, first, query, run};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::breaker::Claim;
 use counterfoil_core::calendar::{Day, DayCounts};
@@ -179,12 +179,11 @@ impl MemberStore<'_> {
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
-        first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+        sql::meta(self.0, key)
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        run(self.0, statement, &[key.into(), value.into()]).map(drop)
+        sql::set_meta(self.0, key, value)
     }
 
     pub(crate) fn attributes(&self) -> Result<Attributes, Fault> {

@@ -13,7 +13,7 @@ use crate::merchant_settings;
 use crate::objects::{Objects, campaign_name, read_json, within};
 use crate::once::{self, Seen};
 use crate::platform::{Fault, IanaZone, SyncStorage, now, random_u32};
-use crate::sql::{first, query, run};
+use crate::sql::{first, meta, query, run, set_meta};
 use counterfoil_core::code::Profile;
 use counterfoil_core::keys::{EPOCH_MAX, MerchantId};
 use counterfoil_core::protocol::backoff_ms;
@@ -92,8 +92,7 @@ impl Merchant {
     /// the next turn, so that none that is out of reach keeps the others waiting.
     pub(crate) async fn tell_campaigns(&self) -> Result<(), Fault> {
         let days = merchant_settings::current(&self.storage)?.notify_days_before;
-        let row = first(&self.storage, "SELECT value FROM meta WHERE key = 'campaigns_told'", &[])?;
-        let after = row.map(|row| row.text(0)).transpose()?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let after = meta(&self.storage, "campaigns_told")?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let behind = merchant_aliases::behind(&self.storage, days, after, CAMPAIGNS_PER_TURN)?;
         let last = behind.last().map(|(campaign, ..)| *campaign);
         let whole = u32::try_from(behind.len()).is_ok_and(|count| count < CAMPAIGNS_PER_TURN);
@@ -112,8 +111,7 @@ impl Merchant {
         }
         self.storage.transaction(|| {
             let place = if whole { 0 } else { last.unwrap_or_default() };
-            let statement = "INSERT INTO meta VALUES ('campaigns_told', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1";
-            run(&self.storage, statement, &[(&place.to_string()).into()])?;
+            set_meta(&self.storage, "campaigns_told", &place.to_string())?;
             let days = merchant_settings::current(&self.storage)?.notify_days_before;
             if !whole {
                 due::plan(&self.storage, CAMPAIGNS_ITEM, now())

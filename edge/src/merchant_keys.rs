@@ -8,7 +8,7 @@ use crate::merchant::Merchant;
 use crate::merchant_campaigns::CAMPAIGNS_ITEM;
 use crate::once::{self, Seen};
 use crate::platform::{Fault, SyncStorage, now};
-use crate::sql::{first, query, run};
+use crate::sql::{first, meta, query, run, set_meta};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::hex;
 use counterfoil_core::time::Instant;
@@ -62,16 +62,14 @@ pub(crate) fn revoked(storage: &SyncStorage) -> Result<Vec<u8>, Fault> {
 
 /// The epoch that was chosen to mint, whatever became of it since: without a choice, the deployment's first.
 fn chosen(storage: &SyncStorage, config: &Config) -> Result<Option<u8>, Fault> {
-    let row = first(storage, "SELECT value FROM meta WHERE key = 'minting_epoch'", &[])?;
-    match row.map(|row| row.text(0)).transpose()? {
+    match meta(storage, "minting_epoch")? {
         Some(text) => Ok(Some(text.parse().map_err(|_| Fault::new("the minting epoch is no number"))?)),
         None => Ok(config.minting_epoch()),
     }
 }
 
 fn choose(storage: &SyncStorage, epoch: u8) -> Result<(), Fault> {
-    let statement = "INSERT INTO meta VALUES ('minting_epoch', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1";
-    run(storage, statement, &[(&epoch.to_string()).into()]).map(drop)
+    set_meta(storage, "minting_epoch", &epoch.to_string())
 }
 
 /// The epoch that mints; none where it has been revoked and no other was chosen.

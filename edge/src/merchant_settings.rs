@@ -7,7 +7,7 @@ use crate::merchant::{CHAIN, ENVIRONMENT_OBJECT};
 use crate::merchant_calls::{MerchantNames, MerchantOp};
 use crate::objects::{Objects, within};
 use crate::platform::{Fault, SyncStorage, now};
-use crate::sql::{first, query, run};
+use crate::sql::{meta, query, run, set_meta};
 use counterfoil_core::audit::Draft;
 use counterfoil_core::wire::{ProtocolError, Settings};
 use serde::{Deserialize, Serialize};
@@ -30,15 +30,6 @@ pub(crate) const SCHEMA: [&str; 1] =
 struct Kept {
     version: u32,
     settings: Settings,
-}
-
-fn meta(storage: &SyncStorage, key: &str) -> Result<Option<String>, Fault> {
-    first(storage, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
-}
-
-fn set_meta(storage: &SyncStorage, key: &str, value: &str) -> Result<(), Fault> {
-    let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    run(storage, statement, &[key.into(), value.into()]).map(drop)
 }
 
 fn kept(storage: &SyncStorage) -> Result<Kept, Fault> {

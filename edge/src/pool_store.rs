@@ -5,7 +5,7 @@
 use crate::due;
 use crate::platform::{Fault, SyncStorage};
 use crate::pool::PENDING_ITEM;
-use crate::sql::{Row, first, query, run};
+use crate::sql::{self, Row, first, query, run};
 use counterfoil_core::ids::{Fingerprint, Rid};
 use counterfoil_core::limits::{BACKOFF_MAX_MS, DAY_MS};
 use counterfoil_core::protocol::Intent;
@@ -107,12 +107,11 @@ impl PoolStore<'_> {
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
-        first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+        sql::meta(self.0, key)
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        run(self.0, statement, &[key.into(), value.into()]).map(drop)
+        sql::set_meta(self.0, key, value)
     }
 
     pub(crate) fn counters(&self) -> Result<Counters, Fault> {

@@ -7,7 +7,7 @@ use crate::recorder_calls::{
     Counted, CountedTime, Entries, EntriesQuery, ExportBounds, ExportPage, ExportPlace, MonthFigures,
 };
 use crate::recorder_search::INDEXES;
-use crate::sql::{Row, first, query, run};
+use crate::sql::{self, Row, first, query, run};
 use counterfoil_core::audit::{Entry, NOTHING_BEFORE, Seal, Tree, export_line, leaf};
 use counterfoil_core::hex;
 use counterfoil_core::protocol::recorder::{Change, Listed, Timing};
@@ -59,12 +59,11 @@ impl RecorderStore<'_> {
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Fault> {
-        first(self.0, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+        sql::meta(self.0, key)
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Fault> {
-        let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        run(self.0, statement, &[key.into(), value.into()]).map(drop)
+        sql::set_meta(self.0, key, value)
     }
 
     /// Number of the last entry of a chain.

@@ -154,21 +154,30 @@ pub(crate) fn run(storage: &SyncStorage, statement: &'static str, values: &[Valu
 /// Makes an object's tables. Which statements were run last is remembered by their hash, so that an instance that wakes
 /// runs two statements instead of all; each of them must be one that may be run again.
 pub(crate) fn create(storage: &SyncStorage, statements: &[&str]) -> Result<(), Fault> {
-    let meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID";
-    run(storage, meta, &[])?;
+    let table = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID";
+    run(storage, table, &[])?;
     let parts: Vec<&[u8]> = statements.iter().map(|statement| statement.as_bytes()).collect();
     let hash = Fingerprint::of(&parts).to_hex();
-    let made = first(storage, "SELECT value FROM meta WHERE key = 'schema'", &[])?;
-    if made.map(|row| row.text(0)).transpose()?.as_ref() == Some(&hash) {
+    if meta(storage, "schema")?.as_ref() == Some(&hash) {
         return Ok(());
     }
     storage.transaction(|| {
         for statement in statements {
             storage.sql().exec(&JsString::from(*statement), &Array::new())?;
         }
-        let remember = "INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        run(storage, remember, &[(&hash).into()]).map(drop)
+        set_meta(storage, "schema", &hash)
     })
+}
+
+/// What an object keeps by a name, in the table that [`create`] makes first.
+pub(crate) fn meta(storage: &SyncStorage, key: &str) -> Result<Option<String>, Fault> {
+    first(storage, "SELECT value FROM meta WHERE key = ?", &[key.into()])?.map(|row| row.text(0)).transpose()
+}
+
+/// Keeps something by a name, in place of what was kept by it.
+pub(crate) fn set_meta(storage: &SyncStorage, key: &str, value: &str) -> Result<(), Fault> {
+    let statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    run(storage, statement, &[key.into(), value.into()]).map(drop)
 }
 
 /// Whether an object has made its tables and read what it keeps in memory. A constructor cannot refuse, and may fail for want

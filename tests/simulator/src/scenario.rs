@@ -113,6 +113,16 @@ impl Scenario {
         scenario
     }
 
+    /// One without pools, in which nobody finds out in the end what is left of limits.
+    pub(crate) fn without_pools(
+        (mrefs, campaigns): (Vec<Mref>, Vec<Rules>),
+        actions: Vec<Action>,
+        quiet_after_ms: i64,
+        bias: Bias,
+    ) -> Self {
+        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias }
+    }
+
     /// Now and then somebody is erased, about when they have done something, and mostly comes back.
     fn erase_some(&mut self, draw: &mut Prng) {
         if !draw.once_in(3) {
@@ -171,7 +181,7 @@ impl Scenario {
         }
         let hours = if draw.once_in(6) { draw.between(1, 4) * 3_600_000 } else { 0 };
         let quiet_after_ms = at_ms + draw.between(5_000, 150_000) + hours;
-        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias: Bias::default() }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, Bias::default())
     }
 
     /// Rules change again and again while shards pull and are pushed to.
@@ -191,15 +201,7 @@ impl Scenario {
         }
         let focus = Some(if draw.once_in(2) { Step::Pull } else { Step::Push });
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self {
-            mrefs,
-            campaigns,
-            pools: 0,
-            actions,
-            probes: vec![],
-            quiet_after_ms,
-            bias: Bias { focus, ..Bias::default() },
-        }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, Bias { focus, ..Bias::default() })
     }
 
     /// Rewards of every kind, with players, operators and a fulfiller who do what they want.
@@ -239,7 +241,7 @@ impl Scenario {
             }
             _ => Bias::default(),
         };
-        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, bias)
     }
 
     /// An operator cancels what is just being decided.
@@ -262,15 +264,7 @@ impl Scenario {
         }
         let focus = [Step::GiveBack, Step::Abort, Step::UseBack, Step::Undo].get(draw.index(4)).copied();
         let quiet_after_ms = at_ms + draw.between(5_000, 60_000);
-        Self {
-            mrefs,
-            campaigns,
-            pools: 0,
-            actions,
-            probes: vec![],
-            quiet_after_ms,
-            bias: Bias { focus, ..Bias::default() },
-        }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, Bias { focus, ..Bias::default() })
     }
 
     /// Boosters run, end, and something is given before, during and after.
@@ -301,7 +295,7 @@ impl Scenario {
             actions.extend(redeem.map(|redeem| Action { at_ms, what: What::Redeem(redeem) }));
         }
         let quiet_after_ms = 50_000 + draw.between(0, 60_000);
-        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms, bias: Bias::default() }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, Bias::default())
     }
 
     /// The endpoint answers 410, is tested and answers 410 again, while rewards are on their way.
@@ -325,15 +319,7 @@ impl Scenario {
         let outage = Some((Step::Fulfil, Fault::Answers410));
         let focus = draw.once_in(2).then_some(Step::Hurry);
         let bias = Bias { outage, focus, ..Bias::default() };
-        Self {
-            mrefs,
-            campaigns,
-            pools: 0,
-            actions,
-            probes: vec![],
-            quiet_after_ms: 12_000 + draw.between(0, 60_000),
-            bias,
-        }
+        Self::without_pools((mrefs, campaigns), actions, 12_000 + draw.between(0, 60_000), bias)
     }
 
     /// Many members at one moment at one shard, so that it commits in groups; or at one pool.
@@ -392,7 +378,7 @@ impl Scenario {
             let to_ms = from_ms + draw.between(60_000, 150_000);
             Bias { cut: Some(Cut { member: 0, shard: 0, from_ms, to_ms }), ..Bias::default() }
         };
-        Self { mrefs, campaigns, pools: 0, actions, probes: vec![], quiet_after_ms: 240_000, bias }
+        Self::without_pools((mrefs, campaigns), actions, 240_000, bias)
     }
 
     /// Members who may redeem once try twice, the second time just as the shard asks what became of the first:
@@ -425,14 +411,6 @@ impl Scenario {
         }
         let focus = [Step::Decide, Step::Abort, Step::GiveBack].get(draw.index(3)).copied();
         let quiet_after_ms = at_ms + draw.between(12_000, 40_000);
-        Self {
-            mrefs,
-            campaigns: vec![rules],
-            pools: 0,
-            actions,
-            probes: vec![],
-            quiet_after_ms,
-            bias: Bias { focus, ..Bias::default() },
-        }
+        Self::without_pools((mrefs, vec![rules]), actions, quiet_after_ms, Bias { focus, ..Bias::default() })
     }
 }

@@ -308,15 +308,7 @@ impl Scenario {
         let focus = [Step::Checkout, Step::OrderPlaced, Step::HoldMoved, Step::HoldEnded, Step::Preview, Step::Fate];
         let focus = focus.get(draw.index(12)).copied();
         let quiet_after_ms = at_ms + draw.between(5_000, 120_000);
-        Self {
-            mrefs,
-            campaigns,
-            pools: 0,
-            actions,
-            probes: vec![],
-            quiet_after_ms,
-            bias: Bias { focus, ..Bias::default() },
-        }
+        Self::without_pools((mrefs, campaigns), actions, quiet_after_ms, Bias { focus, ..Bias::default() })
     }
 }
 
